@@ -1,0 +1,10 @@
+#include "assay/base/progress.h"
+
+namespace assay {
+
+Progress& silent_progress() {
+  static Progress silent;
+  return silent;
+}
+
+}  // namespace assay

@@ -1,0 +1,46 @@
+// Files appear whole or not at all: a temporary file beside the target, fsync, rename, fsync of the directory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assay/base/result.h"
+
+namespace assay {
+
+struct OutputOptions {
+  bool force = false;                 // an existing file may be replaced
+  std::vector<std::string> inputs;    // the output must not be one of these (compared by device and inode)
+  uint64_t expected_bytes = 0;        // free space required before starting; 0: unknown
+};
+
+class AtomicWriter {
+ public:
+  // Errors: kUsage (exists without force, equals an input), kNoSpace, kIo.
+  static Result<AtomicWriter> create(const std::string& path, const OutputOptions& options);
+  AtomicWriter(AtomicWriter&&) noexcept;
+  AtomicWriter& operator=(AtomicWriter&&) noexcept;
+  ~AtomicWriter();  // without commit(): the temporary file is removed, the target untouched
+
+  Status write(std::span<const std::byte> bytes);
+  Status write(std::string_view text);
+  uint64_t written() const;
+  // fsync, rename to the final name, fsync of the directory.
+  Status commit();
+
+ private:
+  struct State;
+  explicit AtomicWriter(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// A small text file in one call.
+Status write_text_file(const std::string& path, std::string_view text, const OutputOptions& options);
+Result<std::string> read_text_file(const std::string& path, uint64_t limit_bytes = uint64_t{1} << 32);
+
+}  // namespace assay
