@@ -1,0 +1,86 @@
+#include "assay/model/row_math.h"
+
+#include <cmath>
+
+#include "assay/base/vector_math.h"
+
+// Compiled three times and chosen by the loader; the lanes are explicit, so the bytes are equal.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define ASSAY_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define ASSAY_CLONES
+#endif
+
+namespace assay::row {
+namespace {
+
+constexpr size_t kLanes = 16;
+
+inline float reduce(float (&lane)[kLanes]) {
+  for (size_t width = kLanes / 2; width > 0; width /= 2)
+    for (size_t i = 0; i < width; ++i) lane[i] += lane[i + width];
+  return lane[0];
+}
+
+inline float sum_of(const float* x, size_t n) {
+  float lane[kLanes] = {};
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (size_t j = 0; j < kLanes; ++j) lane[j] += x[i + j];
+  for (size_t j = 0; i + j < n; ++j) lane[j] += x[i + j];
+  return reduce(lane);
+}
+
+// Sum of (x - center)^2.
+inline float square_sum(const float* x, float center, size_t n) {
+  float lane[kLanes] = {};
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (size_t j = 0; j < kLanes; ++j) lane[j] += (x[i + j] - center) * (x[i + j] - center);
+  for (size_t j = 0; i + j < n; ++j) lane[j] += (x[i + j] - center) * (x[i + j] - center);
+  return reduce(lane);
+}
+
+}  // namespace
+
+ASSAY_CLONES void rms_norm(const float* x, const float* weight, float eps, size_t n, float* out) {
+  const float scale = 1.0f / std::sqrt(square_sum(x, 0.0f, n) / static_cast<float>(n) + eps);
+  for (size_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
+}
+
+ASSAY_CLONES void layer_norm(const float* x, const float* weight, const float* bias, float eps, size_t n, float* out) {
+  const float mean = sum_of(x, n) / static_cast<float>(n);
+  const float scale = 1.0f / std::sqrt(square_sum(x, mean, n) / static_cast<float>(n) + eps);
+  for (size_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+}
+
+ASSAY_CLONES void silu_multiply(const float* gate, const float* up, size_t n, float* out) {
+  for (size_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + fast_exp(-gate[i])) * up[i];
+}
+
+ASSAY_CLONES void gelu_tanh(const float* x, size_t n, float* out) {
+  constexpr float kSqrt2OverPi = 0.79788456f;
+  for (size_t i = 0; i < n; ++i) {
+    const float u = kSqrt2OverPi * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
+    const float tanh_u = 1.0f - 2.0f / (fast_exp(2.0f * u) + 1.0f);
+    out[i] = 0.5f * x[i] * (1.0f + tanh_u);
+  }
+}
+
+ASSAY_CLONES void rope_interleaved(float* head, const float* cos, const float* sin, size_t half) {
+  for (size_t i = 0; i < half; ++i) {
+    const float a = head[2 * i], b = head[2 * i + 1];
+    head[2 * i] = a * cos[i] - b * sin[i];
+    head[2 * i + 1] = a * sin[i] + b * cos[i];
+  }
+}
+
+ASSAY_CLONES void rope_half_split(float* head, const float* cos, const float* sin, size_t half) {
+  for (size_t i = 0; i < half; ++i) {
+    const float a = head[i], b = head[i + half];
+    head[i] = a * cos[i] - b * sin[i];
+    head[i + half] = a * sin[i] + b * cos[i];
+  }
+}
+
+}  // namespace assay::row

@@ -1,0 +1,92 @@
+#include "assay/model/matrix.h"
+
+#include <gtest/gtest.h>
+
+#include "assay/model/row_kernels.h"
+
+namespace assay {
+namespace {
+
+class RuleOfRows : public testing::TestWithParam<Compute> {};
+
+// A row's product must not depend on how many rows go with it, where it stands, or the threads.
+TEST_P(RuleOfRows, ARowDoesNotDependOnItsNeighbours) {
+  at::NoGradGuard no_grad;
+  at::manual_seed(1);
+  const int64_t shapes[][2] = {{96, 64}, {256, 256}, {512, 256}, {896, 896}, {128, 896}, {100, 60}};
+  for (const auto& [out, in] : shapes) {
+    const at::Tensor x = at::randn({600, in});
+    const Matrix matrix = Matrix::pack(at::randn({out, in}), GetParam());
+    at::set_num_threads(2);
+    const at::Tensor all = matrix.multiply(x);
+    for (const int threads : {1, 2, 3}) {
+      at::set_num_threads(threads);
+      for (const int64_t rows : {1, 3, 8, 31, 64, 255, 512})
+        for (const int64_t begin : {0, 7, 64})
+          EXPECT_TRUE(matrix.multiply(x.narrow(0, begin, rows)).equal(all.narrow(0, begin, rows)))
+              << out << "x" << in << " rows " << rows << " at " << begin << " threads " << threads;
+    }
+  }
+}
+
+TEST_P(RuleOfRows, AddingDoesNotDependOnNeighboursEither) {
+  at::NoGradGuard no_grad;
+  at::manual_seed(2);
+  const at::Tensor x = at::randn({512, 256}), start = at::randn({512, 128});
+  const Matrix matrix = Matrix::pack(at::randn({128, 256}), GetParam());
+  at::Tensor all = start.clone();
+  matrix.multiply_add(x, all);
+  for (const int64_t rows : {1, 9, 64, 300}) {
+    at::Tensor some = start.narrow(0, 5, rows).clone();
+    matrix.multiply_add(x.narrow(0, 5, rows), some);
+    EXPECT_TRUE(some.equal(all.narrow(0, 5, rows))) << rows;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Computes, RuleOfRows, testing::Values(Compute::kFloat32, Compute::kBFloat16),
+                         [](const auto& computed) { return std::string(name_of(computed.param)); });
+
+TEST(Matrix, Float32EqualsTheDoubleProduct) {
+  at::manual_seed(3);
+  const at::Tensor x = at::randn({64, 300}), w = at::randn({70, 300});
+  const at::Tensor exact = at::linear(x.to(at::kDouble), w.to(at::kDouble));
+  EXPECT_LT((Matrix::pack(w, Compute::kFloat32).multiply(x) - exact).abs().max().item<double>(), 2e-4);
+}
+
+// Only the operands are rounded: against the double product of the rounded operands the result is exact to float32.
+TEST(Matrix, Bf16RoundsTheOperandsOnly) {
+  at::manual_seed(4);
+  const at::Tensor x = at::randn({64, 300}), w = at::randn({70, 300});
+  const auto rounded = [](const at::Tensor& t) { return t.to(at::kBFloat16).to(at::kDouble); };
+  const at::Tensor exact = at::linear(rounded(x), rounded(w));
+  EXPECT_LT((Matrix::pack(w, Compute::kBFloat16).multiply(x) - exact).abs().max().item<double>(), 2e-4);
+}
+
+TEST(RowKernels, EqualTheirDefinitionsInDouble) {
+  at::manual_seed(5);
+  const at::Tensor x = at::randn({33, 96}) * 3, up = at::randn({33, 96}), weight = at::randn({96}), bias = at::randn({96});
+  const at::Tensor d = x.to(at::kDouble);
+  const auto difference = [](const at::Tensor& a, const at::Tensor& b) { return (a.to(at::kDouble) - b).abs().max().item<double>(); };
+  EXPECT_LT(difference(rms_norm(x, weight, 1e-5), d * (d.square().mean(-1, true) + 1e-5).rsqrt() * weight), 1e-5);
+  EXPECT_LT(difference(layer_norm(x, weight, bias, 1e-5), at::layer_norm(d, {96}, weight.to(at::kDouble), bias.to(at::kDouble), 1e-5)), 1e-5);
+  EXPECT_LT(difference(silu_multiply(x, up), at::silu(d) * up), 1e-5);
+  EXPECT_LT(difference(gelu_tanh(x), at::gelu(d, "tanh")), 1e-5);
+}
+
+TEST(RowKernels, RopeTurnsPairsByTheAngleOfTheirPosition) {
+  const at::Tensor angle = at::arange(4, at::kFloat).unsqueeze(1) * at::tensor({1.0f, 0.1f}).unsqueeze(0);
+  at::Tensor x = at::ones({2, 1, 6});
+  const at::Tensor positions = at::tensor({0, 3}, at::kInt);
+  at::Tensor half = x.clone();
+  rope_(x, positions, angle.cos(), angle.sin(), RopePairs::kInterleaved);
+  rope_(half, positions, angle.cos(), angle.sin(), RopePairs::kHalfSplit);
+  EXPECT_TRUE(x[0].equal(at::ones({1, 6})));
+  const double c = std::cos(3.0), s = std::sin(3.0);
+  EXPECT_NEAR(x[1][0][0].item<double>(), c - s, 1e-6);
+  EXPECT_NEAR(x[1][0][1].item<double>(), c + s, 1e-6);
+  EXPECT_NEAR(half[1][0][2].item<double>(), c + s, 1e-6);
+  EXPECT_EQ(x[1][0][5].item<double>(), 1.0);  // beyond the rotated part
+}
+
+}  // namespace
+}  // namespace assay
