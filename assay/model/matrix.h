@@ -8,12 +8,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <string_view>
+
+#include "assay/model/compute.h"
 
 namespace assay {
-
-enum class Compute { kFloat32, kBFloat16 };
-std::string_view name_of(Compute compute);  // "float32", "bf16"
 
 class Matrix {
  public:

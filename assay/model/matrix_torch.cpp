@@ -53,8 +53,6 @@ at::Tensor pad_rows(const at::Tensor& x) {
 
 }  // namespace
 
-std::string_view name_of(Compute compute) { return compute == Compute::kFloat32 ? "float32" : "bf16"; }
-
 Matrix Matrix::pack(const at::Tensor& weight, Compute compute, at::Device device) {
   at::NoGradGuard no_grad;
   Matrix matrix;
