@@ -1,4 +1,6 @@
-// Files appear whole or not at all: a temporary file beside the target, fsync, rename, fsync of the directory.
+// Files appear whole or not at all: a temporary file "<target>.tmp-assay-<pid>-<n>" beside the target, fsync, rename, fsync of
+// the directory. A killed writer leaves only its temporary file; the next writer of the same target removes it.
+// Non-goals: appending, patching, several writers of one file.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +32,8 @@ class AtomicWriter {
   Status write(std::span<const std::byte> bytes);
   Status write(std::string_view text);
   uint64_t written() const;
+  // Hands buffered bytes to the system and names the temporary file, so that it can be read back before commit().
+  Result<std::string> flushed_path();
   // fsync, rename to the final name, fsync of the directory.
   Status commit();
 

@@ -111,8 +111,8 @@ struct GgufWriteOptions {
 };
 // Called once per tensor in order; fills `out` (exactly the tensor's bytes).
 using TensorFiller = std::function<Status(const TensorInfo& tensor, std::span<std::byte> out)>;
-// Writes `path` whole or not at all: space checked, temporary file beside it, fsync, rename, then re-opened and compared
-// with the layout. Errors: kUsage (exists without force; equals an input), kNoSpace, kIo, kInterrupted, or the filler's.
+// Writes `path` whole or not at all: space checked, temporary file beside it, re-opened and compared with the layout
+// (header, types, places, padding), fsync, rename. Errors: kUsage (exists without force; equals an input), kNoSpace, kIo, kInterrupted, or the filler's.
 Result<GgufLayout> write_gguf(const std::string& path, const Metadata& metadata, std::span<const TensorInfo> tensors,
                               const TensorFiller& fill, const GgufWriteOptions& options, Progress& progress = silent_progress());
 
