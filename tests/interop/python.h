@@ -48,7 +48,8 @@ inline std::string python_with(const std::vector<std::string>& packages) {
 }
 
 // Runs tests/interop/<script> with `arguments`.
-inline PythonRun run_python(const std::vector<std::string>& packages, const std::string& script, const std::vector<std::string>& arguments) {
+inline PythonRun run_python(const std::vector<std::string>& packages, const std::string& script,
+                            const std::vector<std::string>& arguments) {
   const std::string python = python_with(packages);
   if (python.empty()) return {};
   std::string command = shell_quoted(python) + " " + shell_quoted(std::string(ASSAY_SOURCE_DIR) + "/tests/interop/" + script);
