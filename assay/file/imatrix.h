@@ -14,6 +14,7 @@
 namespace assay {
 
 // Raw sums of one weight tensor. matrices > 1 for experts: sums[m * columns + j], counts[m].
+// A .dat file knows neither tokens nor experts: its counts are chunks (chunk_size is 0) and an entry is one matrix.
 struct ImatrixEntry {
   uint64_t columns = 0;
   std::vector<float> sums;    // sum over tokens of x_j^2
@@ -27,8 +28,9 @@ struct Imatrix {
   uint32_t chunk_size = 0;
 
   // The quantizer's weights sums/counts for a tensor, columns * matrices long; empty if the tensor has no entry.
+  // 1 for a matrix that saw no token (an expert never chosen), as llama.cpp does.
   std::vector<float> importance(const std::string& tensor) const;
-  // Adds another run's sums; kMismatch names the tensor whose width differs.
+  // Adds another run's sums, all or nothing; kMismatch names the tensor whose width differs.
   Status merge(const Imatrix& other);
 };
 
