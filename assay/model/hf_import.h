@@ -1,0 +1,20 @@
+// A Hugging Face directory seen as GGUF: names, shapes, metadata and, tensor by tensor, bytes. Internal to model/.
+#pragma once
+
+#include <memory>
+
+#include "assay/file/safetensors.h"
+#include "assay/model/architecture.h"
+#include "assay/model/checkpoint.h"
+
+namespace assay {
+
+Result<std::shared_ptr<const Checkpoint>> open_hf_checkpoint(const std::string& path);
+
+// Row r of the GGUF tensor is row permuted_row(r) of the Hugging Face tensor (methods.md 4.2.1: half-split to interleaved).
+uint64_t permuted_row(uint64_t row, uint64_t head_dim);
+// The divisors of the rotary frequencies that config.json's "llama3" scaling asks for, [dims / 2].
+std::vector<float> llama3_rope_factors(double base, uint64_t dims, double factor, double low_frequency_factor, double high_frequency_factor,
+                                       double original_context);
+
+}  // namespace assay

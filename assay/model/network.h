@@ -1,0 +1,121 @@
+// A model that runs: weights decoded on demand under a memory limit, the forward of one block in stages, the head.
+// Without gradient: packed matrices and row kernels, rule of rows. With gradient: PlainBlock, ordinary ATen operators.
+// Non-goals: which blocks run in which order, on which streams (probe/).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "assay/base/progress.h"
+#include "assay/base/result.h"
+#include "assay/model/architecture.h"
+#include "assay/model/checkpoint.h"
+#include "assay/model/matrix.h"
+
+namespace assay {
+
+// The matrices of a block, in the order of the data.
+enum class Site { kQ, kK, kV, kQkv, kO, kGate, kUp, kDown };
+inline constexpr size_t kSiteCount = 8;
+std::string_view name_of(Site site);  // "attn_q", ...: the middle of the tensor's name
+
+// Replaces a product of a block: gets the site and its input [rows, in], returns [rows, out] with the bias in it.
+using LinearFn = std::function<at::Tensor(Site site, const at::Tensor& x)>;
+
+struct RopeTables {
+  at::Tensor cos, sin;  // [context in use, rope_dims / 2]
+};
+
+// One block's weights, packed. Rows are tokens: S sequences of T tokens are [S * T, width], sequence after sequence.
+class Block {
+ public:
+  bool has(Site site) const;
+  at::Tensor linear(Site site, const at::Tensor& x) const;
+  at::Tensor attention_input(const at::Tensor& h) const;  // norm
+  at::Tensor ffn_input(const at::Tensor& h) const;        // norm
+  at::Tensor activate(const at::Tensor& gate, const at::Tensor& up) const;  // gate: undefined where the MLP has none
+  // Causal attention. q holds rows [query_begin, query_end) of every sequence, k and v all rows; returns q's rows [.., heads * head_dim].
+  at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens, int64_t query_begin,
+                       int64_t query_end) const;
+  // The same from one matrix's output [all rows, q | k | v].
+  at::Tensor attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end) const;
+
+  // The whole block; `linear` (may be empty) replaces the products.
+  at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;
+  // The last block: queries, output projection and MLP on positions [begin, end) only; returns those rows.
+  at::Tensor forward_scored(const at::Tensor& h, int64_t sequences, int64_t tokens, int64_t begin, int64_t end, const LinearFn& linear = {}) const;
+
+  struct Weights;
+  explicit Block(std::unique_ptr<Weights> weights);
+  ~Block();
+  uint64_t bytes() const;
+
+ private:
+  std::unique_ptr<Weights> weights_;
+};
+
+// One block with plain float32 weights and differentiable operators, for the backward by blocks.
+class PlainBlock {
+ public:
+  at::Tensor linear(Site site, const at::Tensor& x) const;
+  at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear) const;
+  std::string tensor(Site site) const;  // its GGUF name
+
+  struct Weights;
+  explicit PlainBlock(std::unique_ptr<Weights> weights);
+  ~PlainBlock();
+
+ private:
+  std::unique_ptr<Weights> weights_;
+};
+
+struct NetworkOptions {
+  Compute compute = Compute::kFloat32;
+  std::string device = "cpu";
+  uint64_t memory_limit = 0;  // bytes for resident weights; 0: none. What does not fit is decoded per block and dropped
+  int threads = 0;            // for decoding; 0: all
+};
+
+class Network {
+ public:
+  // Errors: unknown architecture, missing or surplus tensor, wrong shape, broken weights, device that is not there.
+  static Result<std::shared_ptr<const Network>> load(std::shared_ptr<const Checkpoint> checkpoint, const NetworkOptions& options,
+                                                     Progress& progress = silent_progress());
+  ~Network();
+
+  const Hyper& hyper() const;
+  const Checkpoint& checkpoint() const;
+  Compute compute() const;
+  at::Device device() const;
+
+  Result<std::shared_ptr<const Block>> block(int layer) const;
+  Result<std::shared_ptr<const PlainBlock>> plain_block(int layer) const;
+  // tokens: [S, T] int32 on the CPU -> [S * T, d]. kBadInput: a token outside the vocabulary; T beyond the model's context.
+  Result<at::Tensor> embed(const at::Tensor& tokens) const;
+  at::Tensor final_norm(const at::Tensor& h) const;
+  at::Tensor final_norm_plain(const at::Tensor& h) const;  // differentiable
+  const Matrix& head() const;                              // [vocab, d]
+
+  // A matrix as stored, [out, in] float32 on the CPU.
+  Result<at::Tensor> plain_weight(const std::string& tensor) const;
+  std::string tensor_name(int layer, Site site) const;
+  std::string head_tensor() const;       // "output.weight", or the tied embedding
+  std::string embedding_tensor() const;  // "token_embd.weight"
+  bool resident() const;                 // all blocks fit the limit
+
+  struct State;
+
+ private:
+  explicit Network(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Refuses what the model cannot do: kUsage naming the context, its limit, and a sliding window that it exceeds.
+Status check_context(const Hyper& hyper, uint64_t tokens);
+
+}  // namespace assay
