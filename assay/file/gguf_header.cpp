@@ -9,6 +9,7 @@
 #include "assay/base/checked.h"
 #include "assay/base/text.h"
 #include "assay/file/foreign_format.h"
+#include "assay/file/gguf_values.h"
 #include "assay/file/sequential_reader.h"
 
 namespace assay {
@@ -17,11 +18,6 @@ namespace {
 // Smallest possible entries, to refuse counts that the file cannot hold before anything is allocated.
 constexpr uint64_t kMinKeyEntry = 8 + 1 + 4 + 1;         // length, one character, type, one byte of value
 constexpr uint64_t kMinTensorEntry = 8 + 1 + 4 + 4 + 8;  // length, one character, n_dims, type, offset
-constexpr uint64_t kElementsAtATime = 8192;              // of a numeric array
-// Metadata may be wider in memory than in the file (a u8 becomes 8 bytes): at most this plus twice the file, and never more
-// than the absolute limit, which also stops sparse files of terabytes. Real metadata stays below 64 MiB.
-constexpr uint64_t kMemoryAllowance = uint64_t{32} << 20;
-constexpr uint64_t kMemoryLimit = uint64_t{1} << 30;
 
 class HeaderParser {
  public:
@@ -33,18 +29,6 @@ class HeaderParser {
   Status read_version();
   Result<uint64_t> read_count(const char* field, uint64_t min_entry, uint64_t limit);
   Status read_key_value(uint64_t number);
-  Result<MetaValue> read_value(MetaType type);
-  Result<MetaValue> read_array();
-  Result<MetaType> read_type(const char* field);
-  template <class File, class Wide>
-  Result<MetaValue> read_scalar(MetaType type) {
-    ASSAY_ASSIGN(const File value, in_.number<File>("value"));
-    return MetaValue{type, static_cast<Wide>(value)};
-  }
-  template <class File, class Wide>
-  Status read_elements(uint64_t count, std::vector<Wide>& out);
-  Status read_strings(uint64_t count, StringList& out);
-  Status charge(CheckedSize bytes, const char* field);
   Status read_alignment(const MetaValue& value, uint64_t at);
   Status read_tensor(uint64_t number);
   Result<std::string> read_name(const char* field, const std::string& fallback, uint64_t limit, const char* kind);
@@ -59,7 +43,7 @@ class HeaderParser {
   const ByteSource& source_;
   SequentialReader in_;
   GgufHeader header_;
-  CheckedSize held_ = 0;      // bytes of metadata in memory so far
+  GgufValueReader values_{in_, source_.size()};
   CheckedSize data_end_ = 0;  // end of the last tensor, padded, in the data section
 };
 
@@ -114,7 +98,7 @@ Result<std::string> HeaderParser::read_name(const char* field, const std::string
     return bad(at, field, "has length " + group_digits(length), std::string("a ") + kind + " has at most " + group_digits(limit) + " bytes",
                "corrupt header");
   }
-  ASSAY_TRY(charge(length, field));
+  ASSAY_TRY(values_.charge(length, field));
   ASSAY_ASSIGN(const std::string_view text, in_.take(length, field));
   if (text.find('\0') != std::string_view::npos)
     return bad(at, field, "'" + printable(text) + "' contains a NUL byte", "text is needed", "corrupt header");
@@ -122,176 +106,17 @@ Result<std::string> HeaderParser::read_name(const char* field, const std::string
   return std::string(text);
 }
 
-Result<MetaType> HeaderParser::read_type(const char* field) {
-  const uint64_t at = in_.offset();
-  ASSAY_ASSIGN(const uint32_t id, in_.number<uint32_t>(field));
-  if (id > static_cast<uint32_t>(MetaType::kF64))
-    return bad(at, field, "is " + std::to_string(id), "0 to 12 are known", "corrupt, or newer than this program");
-  return static_cast<MetaType>(id);
-}
-
 Status HeaderParser::read_key_value(uint64_t number) {
   const uint64_t at = in_.offset();
   ASSAY_ASSIGN(std::string key, read_name("key", "metadata entry " + group_digits(number), kMaxKeyBytes, "key"));
   in_.about("key '" + printable(key) + "'");
   if (header_.metadata.contains(key)) return bad(at, "key", "is given twice", "keys are unique", "corrupt, or made by a faulty editor");
-  ASSAY_ASSIGN(const MetaType type, read_type("value type"));
+  ASSAY_ASSIGN(const MetaType type, values_.read_type("value type"));
   const uint64_t value_at = in_.offset();
-  ASSAY_ASSIGN(MetaValue value, read_value(type));
+  ASSAY_ASSIGN(MetaValue value, values_.read(type));
   if (key == kAlignmentKey) ASSAY_TRY(read_alignment(value, value_at));
   header_.metadata.set(std::move(key), std::move(value));
   return {};
-}
-
-Result<MetaValue> HeaderParser::read_value(MetaType type) {
-  switch (type) {
-    case MetaType::kU8:
-      return read_scalar<uint8_t, uint64_t>(type);
-    case MetaType::kI8:
-      return read_scalar<int8_t, int64_t>(type);
-    case MetaType::kU16:
-      return read_scalar<uint16_t, uint64_t>(type);
-    case MetaType::kI16:
-      return read_scalar<int16_t, int64_t>(type);
-    case MetaType::kU32:
-      return read_scalar<uint32_t, uint64_t>(type);
-    case MetaType::kI32:
-      return read_scalar<int32_t, int64_t>(type);
-    case MetaType::kU64:
-      return read_scalar<uint64_t, uint64_t>(type);
-    case MetaType::kI64:
-      return read_scalar<int64_t, int64_t>(type);
-    case MetaType::kF32:
-      return read_scalar<float, double>(type);
-    case MetaType::kF64:
-      return read_scalar<double, double>(type);
-    case MetaType::kBool: {
-      const uint64_t at = in_.offset();
-      ASSAY_ASSIGN(const uint8_t flag, in_.number<uint8_t>("value"));
-      if (flag > 1) return bad(at, "value", "is " + std::to_string(flag), "a bool is 0 or 1", "corrupt header");
-      return MetaValue::boolean(flag == 1);
-    }
-    case MetaType::kString: {
-      ASSAY_ASSIGN(const uint64_t length, in_.number<uint64_t>("string length"));
-      if (length <= in_.remaining()) ASSAY_TRY(charge(length, "string"));
-      ASSAY_ASSIGN(const std::string_view text, in_.take(length, "string"));
-      return MetaValue::string(std::string(text));
-    }
-    case MetaType::kArray:
-      return read_array();
-  }
-  return bad(in_.offset(), "value type", "is unknown", "");
-}
-
-// Counts bytes about to be held in memory.
-Status HeaderParser::charge(CheckedSize bytes, const char* field) {
-  held_ = held_ + bytes;
-  const CheckedSize in_proportion = CheckedSize(2) * source_.size() + kMemoryAllowance;
-  const uint64_t limit = std::min(in_proportion.value_or(kMemoryLimit), kMemoryLimit);
-  if (held_.fits(limit)) return {};
-  return in_.broken(ErrorCode::kUnsupported, in_.offset(), field,
-                    "brings the metadata to " + format_bytes(held_.value_or(UINT64_MAX)) + " in memory",
-                    "at most " + format_bytes(limit) + " are held", "no known model needs so much; corrupt?");
-}
-
-template <class File, class Wide>
-Status HeaderParser::read_elements(uint64_t count, std::vector<Wide>& out) {
-  const uint64_t at = in_.offset();
-  if (count > in_.remaining() / sizeof(File)) {
-    return bad(at, "array", "has " + group_digits(count) + " elements of " + std::to_string(sizeof(File)) + " bytes",
-               group_digits(in_.remaining()) + " bytes are left", "truncated download, or a corrupt length?");
-  }
-  ASSAY_TRY(charge(CheckedSize(count) * sizeof(Wide), "array"));
-  out.reserve(count);
-  while (out.size() < count) {
-    const uint64_t pieces = std::min(count - out.size(), kElementsAtATime);
-    ASSAY_ASSIGN(const std::string_view bytes, in_.take(pieces * sizeof(File), "array"));
-    for (uint64_t i = 0; i < pieces; ++i) {
-      File value;
-      std::memcpy(&value, bytes.data() + i * sizeof(File), sizeof(File));
-      out.push_back(static_cast<Wide>(value));
-    }
-  }
-  return {};
-}
-
-Status HeaderParser::read_strings(uint64_t count, StringList& out) {
-  if (count > in_.remaining() / sizeof(uint64_t)) {
-    return bad(in_.offset(), "array", "has " + group_digits(count) + " strings", group_digits(in_.remaining()) + " bytes are left",
-               "truncated download, or a corrupt length?");
-  }
-  ASSAY_TRY(charge(CheckedSize(count) * sizeof(uint64_t), "array"));
-  out.reserve(count, 0);
-  for (uint64_t i = 0; i < count; ++i) {
-    const uint64_t at = in_.offset();
-    ASSAY_ASSIGN(const uint64_t length, in_.number<uint64_t>("string length in array"));
-    if (length > in_.remaining()) {
-      return bad(at, "string " + group_digits(i) + " of the array", "has length " + group_digits(length),
-                 group_digits(in_.remaining()) + " bytes are left", "truncated download, or a corrupt length?");
-    }
-    ASSAY_TRY(charge(length, "string in array"));
-    ASSAY_ASSIGN(const std::string_view text, in_.take(length, "string in array"));
-    out.push_back(text);
-  }
-  return {};
-}
-
-Result<MetaValue> HeaderParser::read_array() {
-  const uint64_t at = in_.offset();
-  MetaArray array;
-  ASSAY_ASSIGN(array.element, read_type("array element type"));
-  const uint64_t count_at = in_.offset();
-  ASSAY_ASSIGN(const uint64_t count, in_.number<uint64_t>("array length"));
-  switch (array.element) {
-    case MetaType::kU8:
-      ASSAY_TRY((read_elements<uint8_t>(count, array.unsigned_values)));
-      break;
-    case MetaType::kU16:
-      ASSAY_TRY((read_elements<uint16_t>(count, array.unsigned_values)));
-      break;
-    case MetaType::kU32:
-      ASSAY_TRY((read_elements<uint32_t>(count, array.unsigned_values)));
-      break;
-    case MetaType::kU64:
-      ASSAY_TRY((read_elements<uint64_t>(count, array.unsigned_values)));
-      break;
-    case MetaType::kI8:
-      ASSAY_TRY((read_elements<int8_t>(count, array.signed_values)));
-      break;
-    case MetaType::kI16:
-      ASSAY_TRY((read_elements<int16_t>(count, array.signed_values)));
-      break;
-    case MetaType::kI32:
-      ASSAY_TRY((read_elements<int32_t>(count, array.signed_values)));
-      break;
-    case MetaType::kI64:
-      ASSAY_TRY((read_elements<int64_t>(count, array.signed_values)));
-      break;
-    case MetaType::kF32:
-      ASSAY_TRY((read_elements<float>(count, array.real_values)));
-      break;
-    case MetaType::kF64:
-      ASSAY_TRY((read_elements<double>(count, array.real_values)));
-      break;
-    case MetaType::kString:
-      ASSAY_TRY(read_strings(count, array.string_values));
-      break;
-    case MetaType::kBool: {
-      const uint64_t first = in_.offset();
-      ASSAY_TRY((read_elements<uint8_t>(count, array.unsigned_values)));
-      const auto odd = std::ranges::find_if(array.unsigned_values, [](uint64_t v) { return v > 1; });
-      if (odd != array.unsigned_values.end()) {
-        return bad(first + static_cast<uint64_t>(odd - array.unsigned_values.begin()), "array element", "is " + std::to_string(*odd),
-                   "a bool is 0 or 1", "corrupt header");
-      }
-      break;
-    }
-    case MetaType::kArray:
-      return in_.broken(ErrorCode::kUnsupported, at, "array element type", "is array", "arrays of numbers or strings are read",
-                        "no known model has nested arrays");
-  }
-  if (array.size() != count) return bad(count_at, "array length", "is " + group_digits(count), "");
-  return MetaValue{MetaType::kArray, std::make_shared<const MetaArray>(std::move(array))};
 }
 
 Status HeaderParser::read_alignment(const MetaValue& value, uint64_t at) {

@@ -58,6 +58,20 @@ inline std::vector<std::byte> to_bytes(std::string_view text) {
   return {begin, begin + text.size()};
 }
 
+// Highest resident memory since the last reset, in KiB. Sanitizers keep freed memory: measure without them.
+inline void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << "5"; }
+inline long peak_memory_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind("VmHWM:", 0) == 0) return std::stol(line.substr(6));
+  return 0;
+}
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kMemoryIsMeasurable = false;
+#else
+inline constexpr bool kMemoryIsMeasurable = true;
+#endif
+
 enum class SourceKind { kDisk, kMemory, kCallback };
 
 inline std::string source_name(const ::testing::TestParamInfo<SourceKind>& info) {
