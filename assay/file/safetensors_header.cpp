@@ -303,16 +303,17 @@ Status place_tensors(const ByteSource& source, uint64_t data_offset, std::vector
   std::ranges::sort(tensors,
                     [](const SafetensorInfo& a, const SafetensorInfo& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
   const uint64_t data_bytes = source.size() - data_offset;
+  const std::string in_data = " of the data, which starts at byte " + group_digits(data_offset);
   uint64_t expected = 0;
   for (SafetensorInfo& tensor : tensors) {
     const std::string who = "tensor '" + printable(tensor.name) + "'";
     if (tensor.begin != expected) {
-      return broken(source, ErrorCode::kBadInput, who + ": data_offsets", "begin at " + group_digits(tensor.begin),
+      return broken(source, ErrorCode::kBadInput, who + ": data_offsets", "begin at byte " + group_digits(tensor.begin) + in_data,
                     "the tensor before ends at " + group_digits(expected),
                     tensor.begin < expected ? "tensors overlap" : "bytes that belong to no tensor");
     }
     if (tensor.end > data_bytes) {
-      return broken(source, ErrorCode::kBadInput, who + ": data_offsets", "end at byte " + group_digits(tensor.end) + " of the data",
+      return broken(source, ErrorCode::kBadInput, who + ": data_offsets", "end at byte " + group_digits(tensor.end) + in_data,
                     "there are " + group_digits(data_bytes), "truncated download?");
     }
     expected = tensor.end;
