@@ -16,9 +16,9 @@
 namespace assay {
 
 struct OutputOptions {
-  bool force = false;                 // an existing file may be replaced
-  std::vector<std::string> inputs;    // the output must not be one of these (compared by device and inode)
-  uint64_t expected_bytes = 0;        // free space required before starting; 0: unknown
+  bool force = false;                    // an existing file may be replaced
+  std::vector<std::string> inputs = {};  // the output must not be one of these (compared by device and inode)
+  uint64_t expected_bytes = 0;           // free space required before starting; 0: unknown
 };
 
 class AtomicWriter {

@@ -106,8 +106,8 @@ struct GgufLayout {
 Result<GgufLayout> gguf_layout(const Metadata& metadata, std::span<const TensorInfo> tensors);
 
 struct GgufWriteOptions {
-  bool force = false;           // replace an existing output
-  std::vector<std::string> inputs;  // paths that must not be overwritten
+  bool force = false;                    // replace an existing output
+  std::vector<std::string> inputs = {};  // paths that must not be overwritten
 };
 // Called once per tensor in order; fills `out` (exactly the tensor's bytes).
 using TensorFiller = std::function<Status(const TensorInfo& tensor, std::span<std::byte> out)>;
