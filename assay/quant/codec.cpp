@@ -1,0 +1,123 @@
+#include "assay/quant/codec.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <vector>
+
+#include "assay/base/checked.h"
+#include "assay/base/parallel.h"
+#include "assay/base/sum.h"
+#include "assay/base/text.h"
+#include "assay/quant/families.h"
+
+namespace assay {
+namespace {
+
+constexpr uint64_t kWeightsPerTask = 1 << 16;
+
+Status check_sizes(const Codec& codec, uint64_t values, uint64_t bytes, uint64_t row_length) {
+  const GgmlTypeInfo& info = *codec.info;
+  const auto row_bytes = (CheckedSize(row_length).divide_exact(info.block_size) * info.block_bytes).value();
+  if (row_length == 0 || !row_bytes || values % row_length != 0 || values / row_length * *row_bytes != bytes) {
+    return fail(ErrorCode::kInternal, {"codec: " + std::string(info.name), "got " + group_digits(values) + " values in rows of " + group_digits(row_length) + " and " + group_digits(bytes) + " bytes", "", "sizes do not belong together"});
+  }
+  return {};
+}
+
+// Runs body(first_row, last_row) over all rows in tasks of about kWeightsPerTask weights.
+void for_rows(uint64_t rows, uint64_t row_length, int threads, const std::function<void(uint64_t, uint64_t)>& body) {
+  const uint64_t step = std::max<uint64_t>(1, kWeightsPerTask / row_length);
+  parallel_for((rows + step - 1) / step, threads, [&](size_t task) { body(task * step, std::min(rows, (task + 1) * step)); });
+}
+
+}  // namespace
+
+std::span<const Codec> all_codecs() {
+  static const std::vector<Codec> all = [] {
+    std::vector<Codec> list;
+    for (const auto family : {plain_codecs(), legacy_codecs(), kquant_codecs(), iq_codecs(), ternary_codecs(), fp4_codecs()})
+      list.insert(list.end(), family.begin(), family.end());
+    return list;
+  }();
+  return all;
+}
+
+const Codec* find_codec(GgmlType type) {
+  for (const Codec& codec : all_codecs())
+    if (codec.info->type == type) return &codec;
+  return nullptr;
+}
+
+bool row_fits(GgmlType type, uint64_t row_length) {
+  const GgmlTypeInfo* info = find_type(type);
+  return info != nullptr && row_length > 0 && row_length % info->block_size == 0;
+}
+
+Status decode(GgmlType type, std::span<const std::byte> bytes, uint64_t row_length, std::span<float> out, int threads) {
+  const Codec* codec = find_codec(type);
+  if (codec == nullptr || codec->decode == nullptr) {
+    return fail(ErrorCode::kUnsupported, {"codec: ggml type " + std::to_string(static_cast<uint32_t>(type)), "cannot be decoded", "", ""});
+  }
+  ASSAY_TRY(check_sizes(*codec, out.size(), bytes.size(), row_length));
+  const uint64_t row_bytes = row_length / codec->info->block_size * codec->info->block_bytes;
+  // Blocks never cross rows, so a range of rows is one long row.
+  for_rows(out.size() / row_length, row_length, threads, [&](uint64_t first, uint64_t last) {
+    codec->decode(bytes.data() + first * row_bytes, (last - first) * row_length, out.data() + first * row_length);
+  });
+  return {};
+}
+
+Status encode(GgmlType type, std::span<const float> values, uint64_t row_length, std::span<std::byte> out, const EncodeOptions& options) {
+  const Codec* codec = find_codec(type);
+  if (codec == nullptr || codec->encode == nullptr) {
+    return fail(ErrorCode::kUnsupported, {"codec: ggml type " + std::to_string(static_cast<uint32_t>(type)), "cannot be encoded", "", ""});
+  }
+  ASSAY_TRY(check_sizes(*codec, values.size(), out.size(), row_length));
+  const uint64_t rows = values.size() / row_length;
+  const uint64_t rows_per_matrix = options.rows_per_matrix ? options.rows_per_matrix : std::max<uint64_t>(1, rows);
+  const uint64_t matrices = (rows + rows_per_matrix - 1) / rows_per_matrix;
+  if (!options.importance.empty() && options.importance.size() != matrices * row_length) {
+    return fail(ErrorCode::kMismatch, {"codec: importance", "has " + group_digits(options.importance.size()) + " entries", group_digits(matrices * row_length) + " are needed", "an imatrix of another model?"});
+  }
+  if (options.importance.empty() && codec->needs_importance) {
+    return fail(ErrorCode::kUsage, {"codec: " + std::string(codec->info->name), "cannot be encoded without importance weights", "give an imatrix", ""});
+  }
+  for (size_t i = 0; i < options.importance.size(); ++i) {
+    if (std::isfinite(options.importance[i]) && options.importance[i] >= 0) continue;
+    return fail(ErrorCode::kBadInput, {"codec: importance " + group_digits(i), "is negative, NaN or infinite", "", "a broken imatrix"});
+  }
+  std::atomic<uint64_t> broken{UINT64_MAX};
+  const uint64_t row_bytes = row_length / codec->info->block_size * codec->info->block_bytes;
+  for_rows(rows, row_length, options.threads, [&](uint64_t first, uint64_t last) {
+    for (uint64_t r = first; r < last; ++r) {
+      const float* row = values.data() + r * row_length;
+      for (uint64_t j = 0; j < row_length; ++j) {
+        if (std::isfinite(row[j])) continue;
+        uint64_t seen = broken.load();
+        while (r * row_length + j < seen && !broken.compare_exchange_weak(seen, r * row_length + j)) {
+        }
+        return;
+      }
+      const float* importance = options.importance.empty() ? nullptr : options.importance.data() + r / rows_per_matrix * row_length;
+      codec->encode(row, importance, row_length, out.data() + r * row_bytes);
+    }
+  });
+  if (broken.load() == UINT64_MAX) return {};
+  return fail(ErrorCode::kBadInput, {"codec: weight " + group_digits(broken.load()), "is NaN or infinite", "finite weights are needed", ""});
+}
+
+double weighted_error(std::span<const float> values, std::span<const float> decoded, uint64_t row_length, std::span<const float> importance) {
+  CompensatedSum total;
+  for (size_t begin = 0; begin < values.size(); begin += row_length) {
+    double row = 0;
+    for (size_t j = 0; j < row_length; ++j) {
+      const double difference = static_cast<double>(values[begin + j]) - static_cast<double>(decoded[begin + j]);
+      row += (importance.empty() ? 1.0 : static_cast<double>(importance[j])) * difference * difference;
+    }
+    total.add(row);
+  }
+  return total.value();
+}
+
+}  // namespace assay
