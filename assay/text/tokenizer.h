@@ -29,6 +29,8 @@ class Tokenizer {
   static Result<Tokenizer> from_metadata(const Metadata& metadata);
 
   std::vector<TokenId> encode(std::string_view text, const TokenizeOptions& options = {}) const;
+  // The same, and for every token the end of its bytes in `text` (after replace_invalid_utf8); ends never decrease.
+  std::vector<TokenId> encode(std::string_view text, const TokenizeOptions& options, std::vector<uint64_t>& ends) const;
   std::string decode(std::span<const TokenId> ids, bool special = true) const;
   std::string_view token_text(TokenId id) const;  // as stored in the vocabulary
   size_t vocab_size() const;
