@@ -2,15 +2,10 @@
 
 #include <cmath>
 
+#include "assay/base/lanes.h"
 #include "assay/base/vector_math.h"
 
-// Compiled three times and chosen by the loader; the lanes are explicit, so the bytes are equal.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define ASSAY_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define ASSAY_CLONES
-#endif
-
+// Each function is compiled for three instruction sets (ASSAY_CLONES); the lanes are explicit, so the bytes are equal.
 namespace assay::row {
 namespace {
 

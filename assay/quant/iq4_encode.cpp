@@ -88,7 +88,7 @@ ASSAY_INLINE void put_run(const float* x, float scale, std::byte* qs) {
 
 }  // namespace
 
-ASSAY_QUANT_CLONES void encode_iq4_nl(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_iq4_nl(const float* row, const float* importance, uint64_t n, std::byte* out) {
   for (uint64_t b = 0; b < n; b += kRun, out += 18) {
     const float d = as_half(fit_run(row + b, weights_of(importance, b)));
     store_u16(out, float_to_half(d));
@@ -96,7 +96,7 @@ ASSAY_QUANT_CLONES void encode_iq4_nl(const float* row, const float* importance,
   }
 }
 
-ASSAY_QUANT_CLONES void encode_iq4_xs(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_iq4_xs(const float* row, const float* importance, uint64_t n, std::byte* out) {
   constexpr int kRuns = 8;
   for (uint64_t b = 0; b < n; b += 256, out += 136) {
     float fits[kRuns], extreme = 0;

@@ -251,7 +251,7 @@ ASSAY_INLINE SymmetricBlock fit_symmetric_block(const float* x, const float* w, 
 
 }  // namespace
 
-ASSAY_QUANT_CLONES void encode_q2_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q2_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
   for (uint64_t b = 0; b < n; b += kSuper, out += 84) {
     float w[kSuper];
     load_weights<16>(importance, b, w);
@@ -269,7 +269,7 @@ ASSAY_QUANT_CLONES void encode_q2_k(const float* row, const float* importance, u
   }
 }
 
-ASSAY_QUANT_CLONES void encode_q3_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q3_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
   for (uint64_t b = 0; b < n; b += kSuper, out += 110) {
     float w[kSuper];
     load_weights<16>(importance, b, w);
@@ -319,14 +319,14 @@ ASSAY_INLINE void encode_q45_k(const float* row, const float* importance, uint64
 
 }  // namespace
 
-ASSAY_QUANT_CLONES void encode_q4_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q4_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
   encode_q45_k<false>(row, importance, n, out);
 }
-ASSAY_QUANT_CLONES void encode_q5_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q5_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
   encode_q45_k<true>(row, importance, n, out);
 }
 
-ASSAY_QUANT_CLONES void encode_q6_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q6_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
   for (uint64_t b = 0; b < n; b += kSuper, out += 210) {
     float w[kSuper];
     load_weights<16>(importance, b, w);

@@ -129,21 +129,21 @@ ASSAY_INLINE void encode_affine(const float* row, const float* importance, uint6
 
 }  // namespace
 
-ASSAY_QUANT_CLONES void encode_q4_0(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q4_0(const float* row, const float* importance, uint64_t n, std::byte* out) {
   importance ? encode_symmetric<false>(row, importance, n, out) : encode_symmetric_plain<false>(row, n, out);
 }
-ASSAY_QUANT_CLONES void encode_q5_0(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q5_0(const float* row, const float* importance, uint64_t n, std::byte* out) {
   importance ? encode_symmetric<true>(row, importance, n, out) : encode_symmetric_plain<true>(row, n, out);
 }
-ASSAY_QUANT_CLONES void encode_q4_1(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q4_1(const float* row, const float* importance, uint64_t n, std::byte* out) {
   importance ? encode_affine<false>(row, importance, n, out) : encode_affine_plain<false>(row, n, out);
 }
-ASSAY_QUANT_CLONES void encode_q5_1(const float* row, const float* importance, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q5_1(const float* row, const float* importance, uint64_t n, std::byte* out) {
   importance ? encode_affine<true>(row, importance, n, out) : encode_affine_plain<true>(row, n, out);
 }
 
 // 8 bits leave nothing to search for: ggml's rule, with or without importance.
-ASSAY_QUANT_CLONES void encode_q8_0(const float* row, const float*, uint64_t n, std::byte* out) {
+ASSAY_CLONES void encode_q8_0(const float* row, const float*, uint64_t n, std::byte* out) {
   constexpr uint64_t kBytes = 34;
   for (uint64_t b = 0; b < n; b += kBlock, out += kBytes) {
     const float d = std::fabs(largest_with_sign(row + b)) / 127.0f, inverse = d != 0 ? 1.0f / d : 0.0f;

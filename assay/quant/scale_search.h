@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "assay/quant/lanes.h"
+#include "assay/base/lanes.h"
 
 namespace assay::search {
 

@@ -1,15 +1,15 @@
-// Sixteen float lanes for the encoders, on GCC's vector types: the compiler lowers them to SSE, AVX2 or AVX-512 (ASSAY_QUANT_CLONES
-// compiles a function for each and the loader picks). Sums run in a fixed order and products are never contracted, so the bytes of an
-// encoding are equal on every CPU. Everything is inlined into its caller: no vector crosses a call.
+// Sixteen float lanes on GCC's vector types: the compiler lowers them to SSE, AVX2 or AVX-512 (ASSAY_CLONES compiles a function for each
+// and the loader picks). Sums run in a fixed order and products are never contracted, so the bytes of an
+// result are equal on every CPU. Everything is inlined into its caller: no vector crosses a call.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define ASSAY_QUANT_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#define ASSAY_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
-#define ASSAY_QUANT_CLONES
+#define ASSAY_CLONES
 #endif
 #define ASSAY_INLINE inline __attribute__((always_inline))
 
@@ -48,6 +48,24 @@ ASSAY_INLINE float sum(Float16 x) {
   for (int width = 8; width > 0; width /= 2)
     for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
   return lane[0];
+}
+
+// fast_exp (vector_math.h), lane by lane.
+ASSAY_INLINE Float16 exp(Float16 x) {
+  x = x < -87.0f ? splat(-87.0f) : x;
+  x = x > 88.0f ? splat(88.0f) : x;
+  const Float16 shifted = x * 1.44269504f + 12582912.0f;
+  const Float16 n = shifted - 12582912.0f;
+  const Float16 r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+  Float16 p = splat(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = (p * r) * r + r + 1.0f;
+  const Int16 power = (Int16)shifted - 0x4B400000;
+  return p * (Float16)((power + 127) << 23);
 }
 
 #pragma GCC diagnostic pop

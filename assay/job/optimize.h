@@ -1,0 +1,71 @@
+// The main job: measure which tensors can afford fewer bits, solve for the best mix of types, write the GGUF, measure it on held-out
+// text against the best stock preset that fits the same budget, and keep whichever is better.
+// Finished stages are kept in the journal and re-used. Torch-free header.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "assay/base/progress.h"
+#include "assay/base/result.h"
+#include "assay/job/settings.h"
+#include "assay/plan/allocate.h"
+
+namespace assay {
+
+struct OptimizeOptions {
+  std::string model;
+  std::string calibration;  // text for the imatrix and the curvature table
+  std::string evaluation;   // held-out text
+  WindowOptions windows;    // of both texts
+  std::string output;       // the GGUF to write
+  BudgetRequest budget;
+  AllocateConstraints constraints;
+  double token_fraction = 0.25;  // of the calibration tokens in the per-type products
+  bool force = false;
+};
+
+// A mean with its 95 % interval.
+struct Estimate {
+  double value = 0;
+  double low = 0;
+  double high = 0;
+};
+
+// One file, measured on the evaluation text against the unquantized model.
+struct MeasuredFile {
+  std::string name;  // preset name, or "assay"
+  uint64_t bytes = 0;
+  double bpw = 0;
+  Estimate mean_kl;  // nats per token
+  double ppl = 0;
+};
+
+struct StageTime {
+  std::string name;
+  double seconds = 0;
+  uint64_t peak_memory_bytes = 0;
+  bool reused = false;  // taken from the journal
+};
+
+struct OptimizeResult {
+  Plan plan;
+  MeasuredFile measured;
+  std::optional<MeasuredFile> preset;  // the best stock preset within the budget; none fits: empty
+  std::optional<MeasuredFile> larger;  // the next larger preset
+  Estimate change;                     // measured mean KL / preset mean KL - 1, paired by window, clustered by document
+  bool accepted = true;                // false: the preset was as good, and was written
+  double base_ppl = 0;
+  double noise_floor = 0;
+  uint64_t tokens_scored = 0, windows = 0, documents = 0;
+  std::string interval_method;
+  std::vector<StageTime> stages;
+  std::vector<std::string> warnings;
+};
+
+Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress);
+
+}  // namespace assay

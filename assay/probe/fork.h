@@ -1,0 +1,51 @@
+// One block for many streams: streams without an edit here are stacked and run together; edited ones fork from their parent
+// inside the block, at the first edited matrix, and re-use everything the parent computed before it (design.md section 5).
+// An edit is additive, y' = y + x dW^T, by kind and never by load, so a forked stream equals the same stream run alone bit for bit.
+// Non-goals: what an edit is (delta_source.h), the order of blocks and the head (sweep.h).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "assay/base/result.h"
+#include "assay/model/network.h"
+
+namespace assay {
+
+// The rows of one stream: `sequences` windows of `tokens` tokens; in the last block queries, output projection and feed-forward
+// run on positions [query_begin, query_end) only.
+struct StreamShape {
+  int64_t sequences = 1;
+  int64_t tokens = 0;
+  int64_t query_begin = 0;
+  int64_t query_end = 0;
+  bool whole() const { return query_begin == 0 && query_end == tokens; }
+  int64_t rows() const { return sequences * tokens; }
+  int64_t query_rows() const { return sequences * (query_end - query_begin); }
+};
+
+// The edits of one stream in one block: the change of each edited matrix, or null.
+using BlockDeltas = std::array<std::shared_ptr<const Matrix>, kSiteCount>;
+
+// Runs `block` on streams h (each [rows, d]), none of them edited here; at most `rows_per_batch` rows at a time.
+// Replaces each h by the block's output (query rows only, if the shape says so).
+void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, std::span<at::Tensor> streams);
+
+// Makes the edits of child i; asked for just before they are needed, dropped just after.
+using ChildDeltas = std::function<Result<BlockDeltas>(size_t child)>;
+
+// Runs `block` once on `parent` [rows, d] and forks `children` children. Returns the children's outputs; `parent` becomes the
+// parent's own output. Bit-equal to run_edited for each child.
+Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, at::Tensor& parent,
+                                           size_t children, const ChildDeltas& deltas_of);
+
+// One stream that is edited here and has no unedited parent in flight.
+at::Tensor run_edited(const Block& block, const StreamShape& shape, const at::Tensor& h, const BlockDeltas& deltas);
+
+}  // namespace assay

@@ -1,0 +1,227 @@
+#include "assay/probe/fork.h"
+
+#include <algorithm>
+
+namespace assay {
+namespace {
+
+at::Tensor query_rows(const at::Tensor& x, const StreamShape& shape) {
+  if (shape.whole()) return x;
+  const int64_t width = x.size(1);
+  return x.reshape({shape.sequences, shape.tokens, width})
+      .narrow(1, shape.query_begin, shape.query_end - shape.query_begin)
+      .reshape({-1, width});
+}
+
+// Everything the parent computes in a block; children alias what lies before their first edit.
+struct Trunk {
+  at::Tensor x_all, x_query, q, k, v, context, projected, middle, x_ffn, gate, up, activated, down;
+};
+
+size_t index_of(Site site) { return static_cast<size_t>(site); }
+
+class Forker {
+ public:
+  Forker(const Block& block, const StreamShape& shape) : block_(block), shape_(shape), fused_(block.has(Site::kQkv)) {}
+
+  Trunk run_trunk(const at::Tensor& h) const {
+    Trunk t;
+    t.x_all = block_.attention_input(h);
+    t.x_query = query_rows(t.x_all, shape_);
+    if (fused_) {
+      t.q = block_.linear(Site::kQkv, t.x_all);
+    } else {
+      t.q = block_.linear(Site::kQ, t.x_query);
+      t.k = block_.linear(Site::kK, t.x_all);
+      t.v = block_.linear(Site::kV, t.x_all);
+    }
+    t.context = attend(t.q, t.k, t.v, 1);
+    t.projected = block_.linear(Site::kO, t.context);
+    t.middle = query_rows(h, shape_) + t.projected;
+    t.x_ffn = block_.ffn_input(t.middle);
+    if (block_.has(Site::kGate)) t.gate = block_.linear(Site::kGate, t.x_ffn);
+    t.up = block_.linear(Site::kUp, t.x_ffn);
+    t.activated = block_.activate(t.gate, t.up);
+    t.down = block_.linear(Site::kDown, t.activated);
+    return t;
+  }
+
+  // The children's outputs, all forked from one trunk; they run stacked from their fork onward.
+  std::vector<at::Tensor> fork(const at::Tensor& h, const Trunk& trunk, std::span<const BlockDeltas> children) const {
+    const size_t n = children.size();
+    std::vector<at::Tensor> projected(n), middle(n), gate(n), up(n), activated(n), down(n);
+    fork_attention(trunk, children, projected);
+    const at::Tensor residual = query_rows(h, shape_);
+    for (size_t i = 0; i < n; ++i)
+      if (projected[i].defined()) middle[i] = residual + projected[i];
+    fork_ffn(trunk, children, middle, gate, up);
+    fork_down(trunk, children, gate, up, activated, down);
+    std::vector<at::Tensor> out(n);
+    for (size_t i = 0; i < n; ++i) {
+      const at::Tensor& base = middle[i].defined() ? middle[i] : trunk.middle;
+      out[i] = base + (down[i].defined() ? down[i] : trunk.down);
+    }
+    return out;
+  }
+
+ private:
+  using Tensors = std::vector<at::Tensor>;
+
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t streams) const {
+    const int64_t sequences = shape_.sequences * streams;
+    if (fused_) return block_.attention_fused(q, sequences, shape_.tokens, shape_.query_begin, shape_.query_end);
+    return block_.attention(q, k, v, sequences, shape_.tokens, shape_.query_begin, shape_.query_end);
+  }
+
+  static const Matrix* delta(const BlockDeltas& deltas, Site site) { return deltas[index_of(site)].get(); }
+
+  // The parent's y plus x dW^T where the child edits `site`; undefined where it does not.
+  static at::Tensor edited(const at::Tensor& y, const at::Tensor& x, const Matrix* delta) {
+    if (delta == nullptr) return {};
+    at::Tensor changed = y.clone();
+    delta->multiply_add(x, changed);
+    return changed;
+  }
+
+  static at::Tensor stack(const Tensors& parts, const std::vector<size_t>& members) {
+    Tensors chosen;
+    for (const size_t i : members) chosen.push_back(parts[i]);
+    return chosen.size() == 1 ? chosen[0] : at::cat(chosen);
+  }
+
+  static void unstack(const at::Tensor& all, const std::vector<size_t>& members, Tensors& parts) {
+    const int64_t rows = all.size(0) / static_cast<int64_t>(members.size());
+    for (size_t i = 0; i < members.size(); ++i) parts[members[i]] = all.narrow(0, static_cast<int64_t>(i) * rows, rows);
+  }
+
+  void fork_attention(const Trunk& trunk, std::span<const BlockDeltas> children, Tensors& projected) const {
+    const size_t n = children.size();
+    Tensors q(n), k(n), v(n), context(n);
+    std::vector<size_t> changed;
+    for (size_t i = 0; i < n; ++i) {
+      const BlockDeltas& d = children[i];
+      q[i] = fused_ ? edited(trunk.q, trunk.x_all, delta(d, Site::kQkv)) : edited(trunk.q, trunk.x_query, delta(d, Site::kQ));
+      if (!fused_) {
+        k[i] = edited(trunk.k, trunk.x_all, delta(d, Site::kK));
+        v[i] = edited(trunk.v, trunk.x_all, delta(d, Site::kV));
+      }
+      if (!q[i].defined() && !k[i].defined() && !v[i].defined()) continue;
+      changed.push_back(i);
+      if (!q[i].defined()) q[i] = trunk.q;
+      if (!k[i].defined()) k[i] = trunk.k;
+      if (!v[i].defined()) v[i] = trunk.v;
+    }
+    if (!changed.empty()) {
+      const at::Tensor all = attend(stack(q, changed), fused_ ? at::Tensor() : stack(k, changed), fused_ ? at::Tensor() : stack(v, changed),
+                                    static_cast<int64_t>(changed.size()));
+      unstack(all, changed, context);
+      unstack(block_.linear(Site::kO, all), changed, projected);
+    }
+    for (size_t i = 0; i < n; ++i) {
+      const Matrix* o = delta(children[i], Site::kO);
+      if (o == nullptr) continue;
+      if (context[i].defined()) {
+        projected[i] = edited(projected[i], context[i], o);
+      } else {
+        projected[i] = edited(trunk.projected, trunk.context, o);
+      }
+    }
+  }
+
+  void fork_ffn(const Trunk& trunk, std::span<const BlockDeltas> children, const Tensors& middle, Tensors& gate, Tensors& up) const {
+    const bool gated = trunk.gate.defined();
+    std::vector<size_t> changed;
+    for (size_t i = 0; i < children.size(); ++i)
+      if (middle[i].defined()) changed.push_back(i);
+    Tensors x(children.size());
+    if (!changed.empty()) {
+      const at::Tensor all = block_.ffn_input(stack(middle, changed));
+      unstack(all, changed, x);
+      if (gated) unstack(block_.linear(Site::kGate, all), changed, gate);
+      unstack(block_.linear(Site::kUp, all), changed, up);
+    }
+    for (size_t i = 0; i < children.size(); ++i) {
+      const bool moved = x[i].defined();
+      const at::Tensor& input = moved ? x[i] : trunk.x_ffn;
+      if (const Matrix* d = delta(children[i], Site::kGate)) gate[i] = edited(moved ? gate[i] : trunk.gate, input, d);
+      if (const Matrix* d = delta(children[i], Site::kUp)) up[i] = edited(moved ? up[i] : trunk.up, input, d);
+    }
+  }
+
+  void fork_down(const Trunk& trunk, std::span<const BlockDeltas> children, Tensors& gate, Tensors& up, Tensors& activated,
+                 Tensors& down) const {
+    std::vector<size_t> changed;
+    for (size_t i = 0; i < children.size(); ++i) {
+      if (!gate[i].defined() && !up[i].defined()) continue;
+      changed.push_back(i);
+      if (!gate[i].defined()) gate[i] = trunk.gate;
+      if (!up[i].defined()) up[i] = trunk.up;
+    }
+    if (!changed.empty()) {
+      const at::Tensor all = block_.activate(trunk.gate.defined() ? stack(gate, changed) : at::Tensor(), stack(up, changed));
+      unstack(all, changed, activated);
+      unstack(block_.linear(Site::kDown, all), changed, down);
+    }
+    for (size_t i = 0; i < children.size(); ++i) {
+      const Matrix* d = delta(children[i], Site::kDown);
+      if (d == nullptr) continue;
+      down[i] = activated[i].defined() ? edited(down[i], activated[i], d) : edited(trunk.down, trunk.activated, d);
+    }
+  }
+
+  const Block& block_;
+  StreamShape shape_;
+  bool fused_;
+};
+
+int64_t streams_per_batch(const StreamShape& shape, int64_t rows_per_batch) {
+  return std::max<int64_t>(1, rows_per_batch / std::max<int64_t>(1, shape.rows()));
+}
+
+at::Tensor run_block(const Block& block, const StreamShape& shape, const at::Tensor& h, int64_t streams, const LinearFn& linear = {}) {
+  const int64_t sequences = shape.sequences * streams;
+  if (shape.whole()) return block.forward(h, sequences, shape.tokens, linear);
+  return block.forward_scored(h, sequences, shape.tokens, shape.query_begin, shape.query_end, linear);
+}
+
+}  // namespace
+
+void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, std::span<at::Tensor> streams) {
+  const auto step = static_cast<size_t>(streams_per_batch(shape, rows_per_batch));
+  for (size_t begin = 0; begin < streams.size(); begin += step) {
+    const auto batch = streams.subspan(begin, std::min(step, streams.size() - begin));
+    const at::Tensor h = batch.size() == 1 ? batch[0] : at::cat(at::TensorList(batch.data(), batch.size()));
+    const at::Tensor out = run_block(block, shape, h, static_cast<int64_t>(batch.size()));
+    for (size_t i = 0; i < batch.size(); ++i)
+      batch[i] = out.narrow(0, static_cast<int64_t>(i) * shape.query_rows(), shape.query_rows());
+  }
+}
+
+Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, at::Tensor& parent,
+                                           size_t children, const ChildDeltas& deltas_of) {
+  const Forker forker(block, shape);
+  const Trunk trunk = forker.run_trunk(parent);
+  std::vector<at::Tensor> outputs;
+  const auto step = static_cast<size_t>(streams_per_batch(shape, rows_per_batch));
+  for (size_t begin = 0; begin < children; begin += step) {
+    std::vector<BlockDeltas> batch;
+    for (size_t i = begin; i < std::min(begin + step, children); ++i) {
+      ASSAY_ASSIGN(BlockDeltas deltas, deltas_of(i));
+      batch.push_back(std::move(deltas));
+    }
+    auto some = forker.fork(parent, trunk, batch);
+    std::move(some.begin(), some.end(), std::back_inserter(outputs));
+  }
+  parent = trunk.middle + trunk.down;
+  return outputs;
+}
+
+at::Tensor run_edited(const Block& block, const StreamShape& shape, const at::Tensor& h, const BlockDeltas& deltas) {
+  return run_block(block, shape, h, 1, [&](Site site, const at::Tensor& x) {
+    at::Tensor y = block.linear(site, x);
+    if (const auto& delta = deltas[index_of(site)]) delta->multiply_add(x, y);
+    return y;
+  });
+}
+
+}  // namespace assay

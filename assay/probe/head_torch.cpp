@@ -1,0 +1,116 @@
+#include <algorithm>
+#include <atomic>
+
+#include "assay/base/text.h"
+#include "assay/probe/head.h"
+
+namespace assay {
+namespace {
+
+constexpr int64_t kTileRows = 64;     // rows compared together; more only buys memory traffic
+constexpr int64_t kMinimumTile = 8;   // the rule of rows needs no fewer
+constexpr int64_t kRowsPerTask = 4;   // rows of one parallel task
+
+struct BaseTile {
+  at::Tensor logits, probabilities;  // [rows, vocab]
+  std::vector<RowBase> rows;
+};
+
+at::Tensor on_cpu(const at::Tensor& logits) { return logits.to(at::kCPU).contiguous(); }
+
+BaseTile make_base_tile(const Network& network, const at::Tensor& normed) {
+  BaseTile tile;
+  tile.logits = on_cpu(network.head().multiply(normed));
+  tile.probabilities = at::empty_like(tile.logits);
+  const int64_t rows = tile.logits.size(0), vocab = tile.logits.size(1);
+  tile.rows.resize(static_cast<size_t>(rows));
+  const float* logits = tile.logits.const_data_ptr<float>();
+  float* p = tile.probabilities.mutable_data_ptr<float>();
+  at::parallel_for(0, rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      prepare_base({logits + r * vocab, static_cast<size_t>(vocab)}, tile.rows[static_cast<size_t>(r)], p + r * vocab);
+    }
+  });
+  return tile;
+}
+
+Error not_finite(std::string_view whose, int64_t row) {
+  return make_error(ErrorCode::kBadInput,
+                    Complaint{"model: logits of " + std::string(whose), "are NaN or infinite at scored position " + group_digits(row),
+                              "finite logits are needed", "broken weights, or a change too large to survive"});
+}
+
+}  // namespace
+
+Status compare_heads(const Network& base_network, const at::Tensor& base, const Network& network, std::span<const HeadStream> streams,
+                     std::span<const int32_t> labels, const HeadOptions& options, const HeadSink& sink) {
+  const int64_t rows = base.size(0), vocab = base_network.head().out();
+  const uint64_t row_bytes = static_cast<uint64_t>(vocab) * sizeof(float);
+  const int64_t budget_rows = std::max<int64_t>(4 * kMinimumTile, static_cast<int64_t>(options.memory / row_bytes));
+  const int64_t tile_rows = std::clamp<int64_t>(budget_rows / 8, kMinimumTile, kTileRows);
+  const auto batch = static_cast<size_t>(std::max<int64_t>(1, (budget_rows - 2 * tile_rows) / tile_rows));
+
+  const at::Tensor base_normed = base_network.final_norm(base);
+  std::vector<at::Tensor> normed;
+  for (const HeadStream& stream : streams) normed.push_back(network.final_norm(stream.hidden));
+  std::vector<std::vector<PositionObservation>> observed(streams.size(), std::vector<PositionObservation>(static_cast<size_t>(rows)));
+  std::atomic<int64_t> broken_stream{-1};
+
+  for (int64_t first = 0; first < rows; first += tile_rows) {
+    const int64_t count = std::min(tile_rows, rows - first);
+    const BaseTile tile = make_base_tile(base_network, base_normed.narrow(0, first, count));
+    for (int64_t r = 0; r < count; ++r)
+      if (!tile.rows[static_cast<size_t>(r)].finite) return fail(not_finite("the base model", first + r));
+    for (size_t begin = 0; begin < streams.size(); begin += batch) {
+      const size_t size = std::min(batch, streams.size() - begin);
+      std::vector<at::Tensor> parts;
+      for (size_t i = 0; i < size; ++i) parts.push_back(normed[begin + i].narrow(0, first, count));
+      at::Tensor logits = network.head().multiply(size == 1 ? parts[0] : at::cat(parts));
+      for (size_t i = 0; i < size; ++i) {
+        if (!streams[begin + i].delta) continue;
+        at::Tensor own = logits.narrow(0, static_cast<int64_t>(i) * count, count);
+        streams[begin + i].delta->multiply_add(parts[i], own);
+      }
+      logits = on_cpu(logits);
+      const float* variant = logits.const_data_ptr<float>();
+      const float* reference = tile.logits.const_data_ptr<float>();
+      const float* p = tile.probabilities.const_data_ptr<float>();
+      at::parallel_for(0, static_cast<int64_t>(size) * count, kRowsPerTask, [&](int64_t from, int64_t to) {
+        for (int64_t task = from; task < to; ++task) {
+          const int64_t r = task % count;
+          const auto row = static_cast<size_t>(first + r);
+          PositionObservation& out = observed[begin + static_cast<size_t>(task / count)][row];
+          out = compare(tile.rows[static_cast<size_t>(r)], reference + r * vocab, p + r * vocab, variant + task * vocab,
+                        static_cast<size_t>(vocab), labels[row]);
+          if (!out.finite) broken_stream.store(first + r);
+        }
+      });
+      if (broken_stream.load() >= 0) return fail(not_finite("a variant", broken_stream.load()));
+    }
+  }
+  for (size_t i = 0; i < streams.size(); ++i) sink(i, observed[i]);
+  return {};
+}
+
+Status head_nll(const Network& network, const at::Tensor& hidden, std::span<const int32_t> labels, const HeadOptions& options,
+                std::span<double> nll) {
+  const at::Tensor normed = network.final_norm(hidden);
+  const int64_t rows = hidden.size(0), vocab = network.head().out();
+  const int64_t tile_rows = std::max<int64_t>(kMinimumTile, static_cast<int64_t>(options.memory / (static_cast<uint64_t>(vocab) * 4)));
+  for (int64_t first = 0; first < rows; first += tile_rows) {
+    const int64_t count = std::min(tile_rows, rows - first);
+    const at::Tensor logits = on_cpu(network.head().multiply(normed.narrow(0, first, count)));
+    const float* values = logits.const_data_ptr<float>();
+    at::parallel_for(0, count, kRowsPerTask, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const auto row = static_cast<size_t>(first + r);
+        nll[row] = log_softmax_nll({values + r * vocab, static_cast<size_t>(vocab)}, labels[row]);
+      }
+    });
+    for (int64_t r = 0; r < count; ++r)
+      if (!std::isfinite(nll[static_cast<size_t>(first + r)])) return fail(not_finite("the model", first + r));
+  }
+  return {};
+}
+
+}  // namespace assay

@@ -1,0 +1,58 @@
+// The sweep: one pass over the blocks for the base and many changed models at once (design.md section 5).
+// Streams whose weights equal so far are one stream; a change forks inside the block where it first differs; everything unedited
+// is stacked; the head of all streams is reduced to observations tile by tile. Changed models that agree on blocks 0..k share them.
+// Results do not depend on what runs together, on threads or on memory (rule of rows). Non-goals: resume (job/), statistics.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "assay/base/progress.h"
+#include "assay/base/result.h"
+#include "assay/model/network.h"
+#include "assay/probe/head_kernels.h"
+#include "assay/text/windows.h"
+
+namespace assay {
+
+// One changed matrix, as the sweep sees it: where, and how to make the change.
+struct ResolvedEdit {
+  static constexpr int kEmbedding = -1;  // the rows looked up at the input
+  static constexpr int kHead = -2;       // the output matrix
+  int layer = 0;
+  Site site = Site::kQ;  // for layer >= 0
+  std::string key;       // equal keys, equal change
+  // The change dW, [out, in] float32 on the CPU.
+  std::function<Result<at::Tensor>()> make;
+};
+
+struct ResolvedVariant {
+  std::vector<ResolvedEdit> edits;
+};
+
+struct SweepOptions {
+  uint64_t memory = uint64_t{2} << 30;  // bytes for streams and logits (weights are the network's own budget)
+};
+
+// All windows of a call have one length and one scored range.
+using SweepSink = std::function<void(size_t variant, size_t window, std::span<const PositionObservation> positions)>;
+
+// Runs every variant on every window. Errors: non-finite values (kBadInput), a failing edit, kInterrupted.
+Status run_sweep(const Network& network, std::span<const Window> windows, std::span<const ResolvedVariant> variants,
+                 const SweepOptions& options, const SweepSink& sink, Progress& progress = silent_progress());
+
+// The residual streams of the unedited model after all blocks, at the scored positions: [windows * scored, d].
+// `linear` (may be empty) sees every product: imatrix, and activations for scores.
+using ProductObserver = std::function<void(int layer, Site site, const at::Tensor& x)>;
+Result<at::Tensor> run_blocks(const Network& network, std::span<const Window> windows, const ProductObserver& observe = {});
+
+// The next tokens that the scored positions of these windows predict, in row order.
+std::vector<int32_t> scored_labels(std::span<const Window> windows);
+// The tokens of windows of one length, [windows, tokens] int32.
+at::Tensor token_matrix(std::span<const Window> windows);
+
+}  // namespace assay
