@@ -32,11 +32,12 @@ std::string describe_type(const MetaValue& value) {
 
 tl::unexpected<Error> wrong_type(std::string_view key, const MetaValue& value, std::string needed) {
   return fail(ErrorCode::kBadInput,
-              {"metadata: key '" + printable(key) + "'", "has type " + describe_type(value), needed + " is needed", ""});
+              {"metadata: key '" + printable(key) + "'", "has type " + describe_type(value), std::move(needed) + " is needed", ""});
 }
 
 tl::unexpected<Error> out_of_range(std::string_view key, std::string found, std::string needed) {
-  return fail(ErrorCode::kBadInput, {"metadata: key '" + printable(key) + "'", "is " + found, needed + " is needed", ""});
+  return fail(ErrorCode::kBadInput,
+              {"metadata: key '" + printable(key) + "'", "is " + std::move(found), std::move(needed) + " is needed", ""});
 }
 
 std::string quoted(std::string_view text) { return "\"" + printable(text, 60) + "\""; }
