@@ -1,206 +1,180 @@
 #include "assay/plan/knapsack.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <string>
 
+#include "assay/base/checked.h"
+#include "assay/base/sum.h"
 #include "assay/base/text.h"
+#include "assay/plan/knapsack_search.h"
 
 namespace assay {
 namespace {
 
-// Items of a group that can be optimal: ascending bytes, strictly descending damage.
-struct Pruned {
+// The items of a group that can be optimal: ascending bytes, strictly descending damage.
+struct Candidates {
   std::vector<KnapsackItem> items;
   std::vector<size_t> original;
+  std::vector<size_t> hull;  // the lower convex hull of (bytes, damage), indices into items
 };
 
-Pruned prune(const KnapsackGroup& group) {
+// (damage saved) / (bytes paid) from item a to the larger item b.
+double rate(const KnapsackItem& a, const KnapsackItem& b) { return (a.damage - b.damage) / static_cast<double>(b.bytes - a.bytes); }
+
+Candidates prune(const KnapsackGroup& group) {
   std::vector<size_t> order(group.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return group[a].bytes != group[b].bytes ? group[a].bytes < group[b].bytes : group[a].damage < group[b].damage;
   });
-  Pruned pruned;
+  Candidates result;
   for (const size_t i : order) {
-    if (!pruned.items.empty() && group[i].damage >= pruned.items.back().damage) continue;
-    pruned.items.push_back(group[i]);
-    pruned.original.push_back(i);
+    if (!result.items.empty() && group[i].damage >= result.items.back().damage) continue;
+    result.items.push_back(group[i]);
+    result.original.push_back(i);
   }
-  return pruned;
+  for (size_t i = 0; i < result.items.size(); ++i) {
+    auto& hull = result.hull;
+    while (hull.size() >= 2 &&
+           rate(result.items[hull[hull.size() - 2]], result.items[hull.back()]) <= rate(result.items[hull.back()], result.items[i]))
+      hull.pop_back();
+    hull.push_back(i);
+  }
+  return result;
 }
 
 class Solver {
  public:
-  Solver(std::span<const KnapsackGroup> groups, uint64_t budget, const KnapsackOptions& options) : budget_(budget), options_(options) {
+  Solver(std::span<const KnapsackGroup> groups, uint64_t budget) : budget_(budget) {
     for (const KnapsackGroup& group : groups) groups_.push_back(prune(group));
+    relaxed_.assign(groups_.size(), 0);
+    for (const Candidates& group : groups_) used_ += group.items.front().bytes;
   }
 
-  Result<KnapsackSolution> solve() {
-    uint64_t smallest = 0;
-    for (const Pruned& group : groups_) smallest += group.items.front().bytes;
-    if (smallest > budget_) {
-      return fail(ErrorCode::kUsage, {"plan: the smallest choice of types", "takes " + group_digits(smallest) + " bytes", "the budget leaves " + group_digits(budget_), "allow smaller types or a larger size"});
-    }
-    bound();
-    fill();
-    merge();
+  KnapsackSolution solve(size_t max_states) {
     KnapsackSolution solution;
-    solution.bytes = bytes_of(best_);
-    solution.damage = damage_of(best_);
-    solution.bound = exact_ ? solution.damage : std::min(bound_, solution.damage);
+    solution.exact = relax();
+    solution.relaxed = damage_of(relaxed_) - lambda_ * static_cast<double>(budget_ - used_);
+    std::vector<size_t> best = relaxed_;
+    if (!solution.exact) {
+      fill(best);
+      if (max_states > 0) solution.exact = search(best, solution.relaxed, max_states);
+    }
+    solution.damage = damage_of(best);
+    solution.relaxed = std::min(solution.relaxed, solution.damage);  // rounding
+    solution.bound = solution.exact ? solution.damage : solution.relaxed;
     solution.lambda = lambda_;
-    solution.exact = exact_;
-    for (size_t g = 0; g < groups_.size(); ++g) solution.choice.push_back(groups_[g].original[best_[g]]);
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      solution.bytes += groups_[g].items[best[g]].bytes;
+      solution.choice.push_back(groups_[g].original[best[g]]);
+    }
     return solution;
   }
 
  private:
-  using Choice = std::vector<size_t>;
-
-  uint64_t bytes_of(const Choice& choice) const {
-    uint64_t bytes = 0;
-    for (size_t g = 0; g < groups_.size(); ++g) bytes += groups_[g].items[choice[g]].bytes;
-    return bytes;
-  }
-  double damage_of(const Choice& choice) const {
-    double damage = 0;
-    for (size_t g = 0; g < groups_.size(); ++g) damage += groups_[g].items[choice[g]].damage;
-    return damage;
+  double damage_of(const std::vector<size_t>& choice) const {
+    CompensatedSum sum;
+    for (size_t g = 0; g < groups_.size(); ++g) sum.add(groups_[g].items[choice[g]].damage);
+    return sum.value();
   }
 
-  // The choice that minimises damage + lambda * bytes; ties to the smaller item.
-  Choice relaxed(double lambda) const {
-    Choice choice;
-    for (const Pruned& group : groups_) {
-      size_t best = 0;
-      double value = std::numeric_limits<double>::infinity();
-      for (size_t i = 0; i < group.items.size(); ++i) {
-        const double v = group.items[i].damage + lambda * static_cast<double>(group.items[i].bytes);
-        if (v < value) value = v, best = i;
-      }
-      choice.push_back(best);
+  // Climbs the hulls, best rate first, up to the first step that does not fit: the relaxed optimum is that choice with a
+  // fraction of the step, and lambda is the step's rate. True if every step fits.
+  bool relax() {
+    struct Step {
+      double rate;
+      size_t group, from, to;
+    };
+    std::vector<Step> steps;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      const Candidates& group = groups_[g];
+      for (size_t i = 0; i + 1 < group.hull.size(); ++i)
+        steps.push_back({rate(group.items[group.hull[i]], group.items[group.hull[i + 1]]), g, group.hull[i], group.hull[i + 1]});
     }
-    return choice;
-  }
-
-  double dual(const Choice& choice, double lambda) const {
-    return damage_of(choice) + lambda * (static_cast<double>(bytes_of(choice)) - static_cast<double>(budget_));
-  }
-
-  // Bisection on lambda; keeps the best feasible relaxed choice and the largest dual value.
-  void bound() {
-    double low = 0, high = 1e-30;
-    Choice choice = relaxed(0);
-    bound_ = dual(choice, 0);
-    best_ = choice;
-    if (bytes_of(choice) <= budget_) return;
-    while (bytes_of(relaxed(high)) > budget_) high *= 4;
-    best_ = relaxed(high);
-    lambda_ = high;
-    for (int i = 0; i < 200 && high - low > 1e-15 * high; ++i) {
-      const double middle = 0.5 * (low + high);
-      choice = relaxed(middle);
-      const double value = dual(choice, middle);
-      if (value > bound_) bound_ = value, lambda_ = middle;
-      if (bytes_of(choice) <= budget_) {
-        high = middle;
-        if (damage_of(choice) < damage_of(best_)) best_ = choice;
-      } else {
-        low = middle;
+    std::stable_sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) { return a.rate > b.rate; });
+    for (const Step& step : steps) {
+      const uint64_t bytes = groups_[step.group].items[step.to].bytes - groups_[step.group].items[step.from].bytes;
+      if (bytes > budget_ - used_) {
+        lambda_ = step.rate;
+        return false;
       }
+      used_ += bytes;
+      relaxed_[step.group] = step.to;
     }
+    return true;
   }
 
-  // Spends what is left: the change of one group with the most damage saved per byte, as long as one fits.
-  void fill() {
-    uint64_t bytes = bytes_of(best_);
-    for (;;) {
-      double rate = 0;
+  // Spends what is left: the change of one group that saves most per byte, as long as one fits.
+  void fill(std::vector<size_t>& choice) const {
+    for (uint64_t left = budget_ - used_;;) {
+      double best_rate = 0;
       size_t group = 0, item = 0;
       for (size_t g = 0; g < groups_.size(); ++g) {
         const auto& items = groups_[g].items;
-        for (size_t i = best_[g] + 1; i < items.size(); ++i) {
-          const uint64_t more = items[i].bytes - items[best_[g]].bytes;
-          if (bytes + more > budget_) break;
-          const double saved = (items[best_[g]].damage - items[i].damage) / static_cast<double>(std::max<uint64_t>(more, 1));
-          if (saved > rate) rate = saved, group = g, item = i;
+        for (size_t i = choice[g] + 1; i < items.size() && items[i].bytes - items[choice[g]].bytes <= left; ++i) {
+          const double saved = rate(items[choice[g]], items[i]);
+          if (saved > best_rate) best_rate = saved, group = g, item = i;
         }
       }
-      if (rate <= 0) return;
-      bytes += groups_[group].items[item].bytes - groups_[group].items[best_[group]].bytes;
-      best_[group] = item;
+      if (best_rate <= 0) return;
+      left -= groups_[group].items[item].bytes - groups_[group].items[choice[group]].bytes;
+      choice[group] = item;
     }
   }
 
-  struct State {
-    uint64_t bytes;
-    double damage;
-    uint32_t parent;
-    uint32_t item;
-  };
-
-  // Group by group, the list of undominated (bytes, damage); a state whose Lagrangian completion exceeds the incumbent is dropped.
-  void merge() {
-    const size_t n = groups_.size();
-    // The groups with the widest spread of reduced cost first would prune best; file order keeps ties deterministic and is enough.
-    std::vector<double> rest(n + 1, 0);  // least damage + lambda bytes of groups g..n
-    for (size_t g = n; g-- > 0;) {
-      double least = std::numeric_limits<double>::infinity();
-      for (const KnapsackItem& item : groups_[g].items) least = std::min(least, item.damage + lambda_ * static_cast<double>(item.bytes));
-      rest[g] = rest[g + 1] + least;
-    }
-    std::vector<uint64_t> smallest(n + 1, 0);
-    for (size_t g = n; g-- > 0;) smallest[g] = smallest[g + 1] + groups_[g].items.front().bytes;
-    const double incumbent = damage_of(best_);
-    const double slack = 1e-12 * std::max(1.0, std::abs(incumbent));
-    std::vector<std::vector<State>> levels(1, {State{0, 0, 0, 0}});
-    for (size_t g = 0; g < n; ++g) {
-      std::vector<State> next;
-      for (uint32_t p = 0; p < levels[g].size(); ++p) {
-        const State& state = levels[g][p];
-        for (uint32_t i = 0; i < groups_[g].items.size(); ++i) {
-          const uint64_t bytes = state.bytes + groups_[g].items[i].bytes;
-          if (bytes + smallest[g + 1] > budget_) break;
-          const double damage = state.damage + groups_[g].items[i].damage;
-          const double completion = damage + rest[g + 1] - lambda_ * (static_cast<double>(budget_) - static_cast<double>(bytes));
-          if (completion > incumbent + slack) continue;
-          next.push_back({bytes, damage, p, i});
-        }
+  // Improves `best` by the exact search; true if the result is proven optimal.
+  bool search(std::vector<size_t>& best, double relaxed_damage, size_t max_states) const {
+    KnapsackCore core;
+    core.room = static_cast<int64_t>(budget_ - used_);
+    core.lambda = lambda_;
+    core.excess = std::max(0.0, damage_of(best) - relaxed_damage);
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      const auto& items = groups_[g].items;
+      core.groups.emplace_back();
+      for (size_t i = 0; i < items.size(); ++i) {
+        if (i == relaxed_[g]) continue;
+        const int64_t bytes = static_cast<int64_t>(items[i].bytes) - static_cast<int64_t>(items[relaxed_[g]].bytes);
+        const double cost = items[i].damage - items[relaxed_[g]].damage + lambda_ * static_cast<double>(bytes);
+        core.groups.back().push_back({static_cast<uint32_t>(i), bytes, std::max(0.0, cost)});
       }
-      std::sort(next.begin(), next.end(), [](const State& a, const State& b) { return a.bytes != b.bytes ? a.bytes < b.bytes : a.damage < b.damage; });
-      std::vector<State> kept;
-      for (const State& state : next)
-        if (kept.empty() || state.damage < kept.back().damage) kept.push_back(state);
-      if (kept.size() > options_.max_states) return;
-      levels.push_back(std::move(kept));
     }
-    exact_ = true;
-    if (levels[n].empty() || levels[n].back().damage >= incumbent) return;
-    auto at = static_cast<uint32_t>(levels[n].size() - 1);
-    for (size_t g = n; g > 0; --g) {
-      best_[g - 1] = levels[g][at].item;
-      at = levels[g][at].parent;
+    const KnapsackImprovement improvement = search_core(core, max_states);
+    if (improvement.found) {
+      best = relaxed_;
+      for (const auto& change : improvement.changes) best[change.group] = change.item;
     }
+    return improvement.exact;
   }
 
-  std::vector<Pruned> groups_;
+  std::vector<Candidates> groups_;
   uint64_t budget_;
-  KnapsackOptions options_;
-  Choice best_;
-  double bound_ = 0, lambda_ = 0;
-  bool exact_ = false;
+  std::vector<size_t> relaxed_;  // the relaxed optimum without its fractional step
+  uint64_t used_ = 0;            // bytes of it
+  double lambda_ = 0;
 };
 
 }  // namespace
 
 Result<KnapsackSolution> solve_knapsack(std::span<const KnapsackGroup> groups, uint64_t budget, const KnapsackOptions& options) {
+  CheckedSize smallest = 0, largest = 0;
   for (size_t g = 0; g < groups.size(); ++g) {
     if (groups[g].empty()) return fail(ErrorCode::kUsage, "plan: group " + std::to_string(g) + " has no type it could take");
-    for (const KnapsackItem& item : groups[g])
-      if (!std::isfinite(item.damage)) return fail(ErrorCode::kBadInput, "plan: group " + std::to_string(g) + " has a damage that is not finite");
+    uint64_t low = UINT64_MAX, high = 0;
+    for (const KnapsackItem& item : groups[g]) {
+      if (!std::isfinite(item.damage))
+        return fail(ErrorCode::kBadInput, "plan: group " + std::to_string(g) + " has a damage that is not finite");
+      low = std::min(low, item.bytes);
+      high = std::max(high, item.bytes);
+    }
+    smallest = smallest + low;
+    largest = largest + high;
   }
-  return Solver(groups, budget, options).solve();
+  if (!largest.fits(INT64_MAX)) return fail(ErrorCode::kBadInput, "plan: the sizes of the groups add up to more than a file can hold");
+  if (*smallest.value() > budget) {
+    return fail(ErrorCode::kUsage, {"plan: the smallest choice of types", "takes " + group_digits(*smallest.value()) + " bytes",
+                                    "the budget leaves " + group_digits(budget), "allow smaller types or a larger size"});
+  }
+  return Solver(groups, std::min(budget, *largest.value())).solve(options.max_states);
 }
 
 }  // namespace assay
