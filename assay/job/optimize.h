@@ -1,6 +1,6 @@
 // The main job: measure which tensors can afford fewer bits, solve for the best mix of types, write the GGUF, measure it on held-out
 // text against the best stock preset that fits the same budget, and keep whichever is better.
-// Finished stages are kept in the journal and re-used. Torch-free header.
+// Torch-free header.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "assay/base/result.h"
 #include "assay/job/settings.h"
 #include "assay/plan/allocate.h"
+#include "assay/probe/statistics.h"
 
 namespace assay {
 
@@ -28,19 +29,12 @@ struct OptimizeOptions {
   bool force = false;
 };
 
-// A mean with its 95 % interval.
-struct Estimate {
-  double value = 0;
-  double low = 0;
-  double high = 0;
-};
-
 // One file, measured on the evaluation text against the unquantized model.
 struct MeasuredFile {
   std::string name;  // preset name, or "assay"
   uint64_t bytes = 0;
   double bpw = 0;
-  Estimate mean_kl;  // nats per token
+  Interval mean_kl;  // nats per token
   double ppl = 0;
 };
 
@@ -48,7 +42,6 @@ struct StageTime {
   std::string name;
   double seconds = 0;
   uint64_t peak_memory_bytes = 0;
-  bool reused = false;  // taken from the journal
 };
 
 struct OptimizeResult {
@@ -56,7 +49,7 @@ struct OptimizeResult {
   MeasuredFile measured;
   std::optional<MeasuredFile> preset;  // the best stock preset within the budget; none fits: empty
   std::optional<MeasuredFile> larger;  // the next larger preset
-  Estimate change;                     // measured mean KL / preset mean KL - 1, paired by window, clustered by document
+  Interval change;                     // measured mean KL / preset mean KL - 1, paired by window, clustered by document
   bool accepted = true;                // false: the preset was as good, and was written
   double base_ppl = 0;
   double noise_floor = 0;

@@ -15,7 +15,6 @@ struct RunSettings {
   uint64_t memory = 0;         // bytes for weights, streams and logits together; 0: what the machine has, less a quarter
   int threads = 0;             // 0: all this process may use
   uint64_t seed = 0;
-  std::string store;           // directory of the journal; empty: nothing is kept or re-used
 };
 
 // A text and how it is cut.

@@ -1,0 +1,29 @@
+// The rooms that need libtorch, behind one interface without torch in it. The program links the core library only and opens the engine
+// library when a command needs it, so that `assay --help` takes milliseconds.
+#pragma once
+
+#include <string>
+
+#include "assay/job/evaluate.h"
+#include "assay/job/make_imatrix.h"
+#include "assay/job/make_table.h"
+#include "assay/job/optimize.h"
+
+namespace assay {
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // "libtorch 2.13.0, AVX512, 2 threads": part of what a result depends on.
+  virtual std::string describe() const = 0;
+  virtual Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) = 0;
+};
+
+}  // namespace assay
+
+// The engine library's only entry point.
+extern "C" assay::Engine* assay_engine();

@@ -1,0 +1,51 @@
+#include "assay/engine.h"
+
+#include <ATen/Version.h>
+#include <ATen/cpu/Utils.h>
+#include <torch/version.h>
+
+namespace assay {
+namespace {
+
+class TorchEngine final : public Engine {
+ public:
+  std::string describe() const override {
+    return std::string("libtorch ") + TORCH_VERSION + ", CPU capability " + at::get_cpu_capability() + ", " + std::to_string(at::get_num_threads()) + " threads";
+  }
+  Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::evaluate(options, settings, progress); });
+  }
+  Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::make_imatrix(options, settings, progress); });
+  }
+  Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::measure_table(options, settings, progress); });
+  }
+  Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::predict_table(options, settings, progress); });
+  }
+  Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::optimize(options, settings, progress); });
+  }
+
+ private:
+  // Nothing thrown by libtorch or the allocator leaves the engine.
+  template <class F>
+  static auto guarded(const F& body) -> decltype(body()) {
+    try {
+      return body();
+    } catch (const std::bad_alloc&) {
+      return fail(ErrorCode::kNoSpace, "engine: out of memory; give a smaller --memory or fewer --chunks");
+    } catch (const std::exception& error) {
+      return fail(ErrorCode::kInternal, std::string("engine: ") + error.what());
+    }
+  }
+};
+
+}  // namespace
+}  // namespace assay
+
+assay::Engine* assay_engine() {
+  static assay::TorchEngine engine;
+  return &engine;
+}

@@ -1,0 +1,37 @@
+// Perplexity of a model on a text and, with a base model, how its behaviour differs: KL, flips, tails, with clustered intervals.
+// Torch-free header.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "assay/base/progress.h"
+#include "assay/base/result.h"
+#include "assay/job/settings.h"
+#include "assay/probe/observation.h"
+#include "assay/probe/statistics.h"
+
+namespace assay {
+
+struct EvaluateOptions {
+  std::string model;
+  std::string base;  // empty: perplexity alone
+  TextInput text;
+};
+
+struct EvaluateResult {
+  double nll = 0;  // nats per scored token
+  Interval ppl;
+  uint64_t tokens_scored = 0, windows = 0, documents = 0;
+  std::string interval_unit;
+  std::string corpus_sha256;
+  std::optional<Observation> comparison;  // against the base
+  std::optional<double> noise_floor;      // nats: observed KL of null variants of the base in these options
+  std::vector<std::string> warnings;
+};
+
+Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress);
+
+}  // namespace assay

@@ -1,0 +1,47 @@
+#include "assay/job/make_imatrix.h"
+
+#include "assay/job/inputs.h"
+#include "assay/probe/collect_imatrix.h"
+
+namespace assay {
+
+Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress) {
+  apply_settings(settings);
+  Imatrix earlier;
+  for (const std::string& path : options.in_files) {
+    ASSAY_ASSIGN(const Imatrix one, read_imatrix(path));
+    ASSAY_TRY(earlier.merge(one));
+  }
+  MakeImatrixResult result;
+  const auto finish = [&](const Imatrix& fresh) -> Result<Imatrix> {
+    Imatrix all = earlier;
+    ASSAY_TRY(all.merge(fresh));
+    all.datasets.push_back(options.text.path);
+    return all;
+  };
+  OutputOptions output;
+  output.force = options.force;
+  output.inputs = {options.model};
+  if (options.text.path.empty()) {  // merging alone
+    result.imatrix = earlier;
+  } else {
+    ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
+    ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
+    ImatrixOptions collect;
+    collect.process_output = options.process_output;
+    collect.save_frequency = options.save_frequency;
+    ASSAY_ASSIGN(const Imatrix fresh, collect_imatrix(*model.network, set.windows, collect, progress, [&](const Imatrix& so_far) -> Status {
+                   ASSAY_ASSIGN(const Imatrix all, finish(so_far));
+                   ASSAY_TRY(write_imatrix(options.output, all, options.format, output));
+                   output.force = true;  // our own earlier save
+                   return {};
+                 }));
+    ASSAY_ASSIGN(result.imatrix, finish(fresh));
+    result.windows = set.windows.size();
+    result.tokens = set.windows.size() * set.ctx;
+  }
+  if (!options.output.empty()) ASSAY_TRY(write_imatrix(options.output, result.imatrix, options.format, output));
+  return result;
+}
+
+}  // namespace assay

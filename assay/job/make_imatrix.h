@@ -1,0 +1,32 @@
+// The job behind `assay imatrix`. Torch-free header.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assay/base/progress.h"
+#include "assay/base/result.h"
+#include "assay/file/imatrix.h"
+#include "assay/job/settings.h"
+
+namespace assay {
+
+struct MakeImatrixOptions {
+  std::string model;
+  TextInput text;
+  std::string output;
+  ImatrixFormat format = ImatrixFormat::kGguf;
+  std::vector<std::string> in_files;  // merged into the result
+  bool process_output = false;
+  uint32_t save_frequency = 0;        // also write the output every so many windows; 0: at the end
+  bool force = false;
+};
+
+struct MakeImatrixResult {
+  Imatrix imatrix;
+  uint64_t windows = 0, tokens = 0;
+};
+
+Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress);
+
+}  // namespace assay

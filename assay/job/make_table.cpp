@@ -1,0 +1,169 @@
+#include "assay/job/make_table.h"
+
+#include <chrono>
+#include <map>
+
+#include "assay/file/tensor_role.h"
+#include "assay/job/inputs.h"
+#include "assay/job/table_rows.h"
+#include "assay/plan/presets.h"
+#include "assay/probe/changes.h"
+#include "assay/probe/observation.h"
+#include "assay/probe/statistics.h"
+#include "assay/probe/sweep.h"
+#include "assay/quant/codec.h"
+#include "assay/score/curvature.h"
+
+namespace assay {
+namespace {
+
+std::string row_name(const TensorInfo& tensor, TableRows by) {
+  const TensorRole role = role_of(tensor.name);
+  if (by == TableRows::kTensor || role.layer < 0) return tensor.name;
+  const std::string layer = "blk." + std::to_string(role.layer);
+  if (by == TableRows::kLayer) return layer;
+  return layer + (is_attention(role.role) ? ".attention" : ".ffn");
+}
+
+Result<std::shared_ptr<const Imatrix>> open_imatrix(const std::string& path) {
+  if (path.empty()) return std::shared_ptr<const Imatrix>();
+  ASSAY_ASSIGN(Imatrix imatrix, read_imatrix(path));
+  return std::make_shared<const Imatrix>(std::move(imatrix));
+}
+
+}  // namespace
+
+std::vector<GgmlType> usable_types(const TensorInfo& tensor, const std::vector<GgmlType>& wanted) {
+  std::vector<GgmlType> types;
+  for (const GgmlType type : wanted) {
+    const Codec* codec = find_codec(type);
+    if (codec != nullptr && codec->encode != nullptr && row_fits(type, tensor.row_length())) types.push_back(type);
+  }
+  return types;
+}
+
+std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, TableRows by) {
+  std::vector<DamageRow> rows;
+  std::map<std::string, size_t> index;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    if (!is_quantizable(tensor)) continue;
+    const std::string name = row_name(tensor, by);
+    const auto [at, fresh] = index.try_emplace(name, rows.size());
+    if (fresh) rows.push_back(DamageRow{name, {}, {}});
+    DamageRow& row = rows[at->second];
+    row.tensors.push_back(tensor.name);
+    std::vector<DamageCell> cells;
+    for (const GgmlType type : usable_types(tensor, types)) cells.push_back(DamageCell{type, 0, 0, false});
+    if (fresh) {
+      row.cells = std::move(cells);
+    } else {  // the types that all members can take
+      std::erase_if(row.cells, [&](const DamageCell& cell) {
+        return std::none_of(cells.begin(), cells.end(), [&](const DamageCell& other) { return other.type == cell.type; });
+      });
+    }
+  }
+  return rows;
+}
+
+std::vector<ResolvedEdit> requantize_edits(const Network& network, const ChangeSource& changes, const std::string& tensor, GgmlType type) {
+  const TensorRole role = role_of(tensor);
+  const std::string key = tensor + "=" + find_type(type)->name;
+  const auto make = [&changes, tensor, type] { return changes.requantized(tensor, type); };
+  std::vector<ResolvedEdit> edits;
+  if (tensor == network.embedding_tensor()) edits.push_back({ResolvedEdit::kEmbedding, Site::kQ, key, make});
+  if (tensor == network.head_tensor()) edits.push_back({ResolvedEdit::kHead, Site::kQ, key, make});
+  if (role.layer >= 0)
+    for (size_t s = 0; s < kSiteCount; ++s)
+      if (network.tensor_name(role.layer, static_cast<Site>(s)) == tensor) edits.push_back({role.layer, static_cast<Site>(s), key, make});
+  return edits;
+}
+
+Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) {
+  apply_settings(settings);
+  ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
+  ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
+  ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
+  MakeTableResult result;
+  result.table.estimator = "measured";
+  ASSAY_ASSIGN(result.table.noise_floor, measure_noise_floor(model.network, set.windows, settings.seed));
+  result.table.rows = table_rows(*model.checkpoint, options.types, options.by);
+  const uint64_t memory = memory_budget(settings);
+  const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 8, settings.threads});
+  std::vector<ResolvedVariant> variants;
+  std::vector<DamageCell*> cells;
+  for (DamageRow& row : result.table.rows)
+    for (DamageCell& cell : row.cells) {
+      ResolvedVariant variant;
+      for (const std::string& tensor : row.tensors)
+        for (ResolvedEdit& edit : requantize_edits(*model.network, changes, tensor, cell.type)) variant.edits.push_back(std::move(edit));
+      variants.push_back(std::move(variant));
+      cells.push_back(&cell);
+    }
+  std::vector<Observation> observed(variants.size(), Observation(false));
+  const auto begin_time = std::chrono::steady_clock::now();
+  progress.stage("sweep", set.windows.size() * variants.size());
+  uint64_t done = 0;
+  for (size_t w = 0; w < set.windows.size(); ++w) {
+    SweepOptions sweep;
+    sweep.memory = memory / 4;
+    ASSAY_TRY(run_sweep(*model.network, std::span(set.windows).subspan(w, 1), variants, sweep,
+                        [&](size_t variant, size_t, std::span<const PositionObservation> positions) {
+                          observed[variant].add(set.windows[w].document, positions);
+                          progress.update(++done);
+                        },
+                        progress));
+  }
+  result.measured_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_time).count();
+  result.encoding_seconds = changes.encoding_seconds();
+  for (size_t v = 0; v < cells.size(); ++v) {
+    const Interval kl = bootstrap(observed[v].windows(), [](const WindowSums& s) { return s.kl / static_cast<double>(s.count); }, {2000, settings.seed});
+    cells[v]->damage = kl.value;
+    cells[v]->standard_error = (kl.high - kl.low) / (2 * 1.96);
+    cells[v]->below_floor = kl.value < result.table.noise_floor;
+  }
+  result.tokens_scored = set.tokens_scored;
+  result.windows = set.windows.size();
+  result.documents = set.documents;
+  if (!observed.empty()) result.interval_unit = bootstrap_unit(observed[0].windows());
+  return result;
+}
+
+Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) {
+  apply_settings(settings);
+  ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
+  ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
+  ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
+  MakeTableResult result;
+  result.table.estimator = "curvature:per_token";
+  result.table.rows = table_rows(*model.checkpoint, options.types, TableRows::kTensor);
+  const uint64_t memory = memory_budget(settings);
+  const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 8, settings.threads});
+  std::vector<CurvatureRequest> requests;
+  for (const DamageRow& row : result.table.rows) {
+    CurvatureRequest request{row.name, {}};
+    for (const DamageCell& cell : row.cells) request.types.push_back(cell.type);
+    requests.push_back(std::move(request));
+  }
+  CurvatureOptions curvature;
+  curvature.token_fraction = options.token_fraction;
+  curvature.samples = options.samples;
+  curvature.seed = settings.seed;
+  curvature.product_compute = settings.compute;
+  curvature.memory = memory / 4;
+  ASSAY_ASSIGN(const CurvatureTable table, curvature_table(*model.network, set.windows, requests,
+                                                           [&](const std::string& tensor, GgmlType type) { return changes.requantized(tensor, type); }, curvature, progress));
+  for (size_t r = 0; r < table.rows.size(); ++r)
+    for (size_t c = 0; c < table.rows[r].cells.size(); ++c) {
+      result.table.rows[r].cells[c].damage = table.rows[r].cells[c].damage;
+      result.table.rows[r].cells[c].standard_error = table.rows[r].cells[c].standard_error;
+    }
+  result.measured_seconds = table.forward_seconds + table.product_seconds;
+  result.encoding_seconds = table.change_seconds;
+  result.tokens_scored = set.tokens_scored;
+  result.windows = set.windows.size();
+  result.documents = set.documents;
+  result.interval_unit = "windows";
+  return result;
+}
+
+}  // namespace assay

@@ -1,0 +1,39 @@
+// Damage tables: measured one change at a time (`assay sweep`), or predicted by curvature (`assay score`). Torch-free header.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assay/base/progress.h"
+#include "assay/base/result.h"
+#include "assay/job/settings.h"
+#include "assay/plan/damage_table.h"
+
+namespace assay {
+
+enum class TableRows { kTensor, kGroup, kLayer };  // group: a layer's attention, a layer's feed-forward
+
+struct MakeTableOptions {
+  std::string model;
+  TextInput text;
+  std::vector<GgmlType> types;
+  TableRows by = TableRows::kTensor;
+  std::string imatrix;           // file; empty: encode without importance
+  double token_fraction = 0.25;  // curvature: share of tokens in the per-type products
+  uint32_t samples = 1;          // curvature: label draws per window
+};
+
+struct MakeTableResult {
+  DamageTable table;
+  uint64_t tokens_scored = 0, windows = 0, documents = 0;
+  std::string interval_unit;
+  double measured_seconds = 0, encoding_seconds = 0;
+};
+
+// Types a tensor can take: it is quantizable, its row fits, and there is an encoder.
+std::vector<GgmlType> usable_types(const TensorInfo& tensor, const std::vector<GgmlType>& wanted);
+
+Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress);
+Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress);
+
+}  // namespace assay

@@ -1,0 +1,266 @@
+#include "assay/job/optimize.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+
+#include "assay/base/text.h"
+#include "assay/job/compare_models.h"
+#include "assay/job/inputs.h"
+#include "assay/job/table_rows.h"
+#include "assay/probe/collect_imatrix.h"
+#include "assay/score/curvature.h"
+
+namespace assay {
+namespace {
+
+using T = GgmlType;
+using Clock = std::chrono::steady_clock;
+
+const std::vector<GgmlType> kCandidateTypes = {T::kQ2_K, T::kQ3_K, T::kQ4_K, T::kQ5_K, T::kQ6_K, T::kIQ4_NL,
+                                               T::kIQ4_XS, T::kQ4_0, T::kQ4_1, T::kQ5_0, T::kQ5_1, T::kQ8_0};
+
+uint64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+// A file that is removed again unless it was moved to its final name.
+class ScratchFile {
+ public:
+  explicit ScratchFile(std::string path) : path_(std::move(path)) { remove(); }
+  ~ScratchFile() { remove(); }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  const std::string& path() const { return path_; }
+  Status move_to(const std::string& target) {
+    std::error_code error;
+    std::filesystem::rename(path_, target, error);
+    if (error) return fail(ErrorCode::kIo, {target, "cannot be written", error.message(), ""});
+    return {};
+  }
+
+ private:
+  void remove() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  std::string path_;
+};
+
+class Optimizer {
+ public:
+  Optimizer(const OptimizeOptions& options, const RunSettings& settings, Progress& progress)
+      : options_(options), settings_(settings), progress_(progress) {}
+
+  Result<OptimizeResult> run() {
+    ASSAY_TRY(check_output());
+    ASSAY_TRY(timed("load", [&] { return load(); }));
+    ASSAY_TRY(timed("imatrix", [&] { return make_imatrix(); }));
+    ASSAY_TRY(timed("curvature", [&] { return make_table(); }));
+    ASSAY_TRY(timed("plan", [&] { return make_plan(); }));
+    ScratchFile planned(options_.output + ".tmp-assay-plan"), stock(options_.output + ".tmp-assay-preset"), larger(options_.output + ".tmp-assay-larger");
+    ASSAY_TRY(timed("write", [&]() -> Status {
+      ASSAY_TRY(write(result_.plan.recipe, nearest_file_type(), planned.path()));
+      if (preset_ != nullptr) ASSAY_TRY(write(recipe_of(*preset_), preset_->file_type, stock.path()));
+      if (larger_ != nullptr) ASSAY_TRY(write(recipe_of(*larger_), larger_->file_type, larger.path()));
+      return {};
+    }));
+    ASSAY_TRY(timed("measure", [&] { return measure(planned.path(), stock.path(), larger.path()); }));
+    ScratchFile& winner = result_.accepted ? planned : stock;
+    ASSAY_TRY(winner.move_to(options_.output));
+    return std::move(result_);
+  }
+
+ private:
+  template <class F>
+  Status timed(const char* name, const F& stage) {
+    const auto begin = Clock::now();
+    ASSAY_TRY(stage());
+    result_.stages.push_back({name, std::chrono::duration<double>(Clock::now() - begin).count(), peak_memory()});
+    return {};
+  }
+
+  // Before any work: the output can be written.
+  Status check_output() const {
+    std::error_code error;
+    if (options_.output.empty()) return fail(ErrorCode::kUsage, "optimize: no output file given (-o OUT.gguf)");
+    if (std::filesystem::exists(options_.output, error) && !options_.force)
+      return fail(ErrorCode::kUsage, {options_.output, "exists", "--force replaces it", ""});
+    if (std::filesystem::equivalent(options_.output, options_.model, error)) return fail(ErrorCode::kUsage, {options_.output, "is the input model", "choose another name", ""});
+    return {};
+  }
+
+  Status load() {
+    ASSAY_ASSIGN(model_, open_model(options_.model, settings_, progress_));
+    ASSAY_ASSIGN(calibration_, open_windows({options_.calibration, options_.windows}, model_));
+    ASSAY_ASSIGN(evaluation_, open_windows({options_.evaluation, options_.windows}, model_));
+    if (calibration_.corpus_sha256 == evaluation_.corpus_sha256) result_.warnings.push_back("calibration and evaluation text are the same: the measured gain is not held out");
+    ASSAY_ASSIGN(result_.noise_floor, measure_noise_floor(model_.network, evaluation_.windows, settings_.seed));
+    return {};
+  }
+
+  Status make_imatrix() {
+    ASSAY_ASSIGN(Imatrix imatrix, collect_imatrix(*model_.network, calibration_.windows, ImatrixOptions{}, progress_));
+    imatrix.datasets.push_back(options_.calibration);
+    imatrix_ = std::make_shared<const Imatrix>(std::move(imatrix));
+    return {};
+  }
+
+  Status make_table() {
+    const uint64_t memory = memory_budget(settings_);
+    const ChangeSource changes(model_.network, imatrix_, ChangeOptions{memory / 8, settings_.threads});
+    table_.estimator = "curvature:per_token";
+    table_.rows = table_rows(*model_.checkpoint, kCandidateTypes, TableRows::kTensor);
+    std::vector<CurvatureRequest> requests;
+    for (const DamageRow& row : table_.rows) {
+      CurvatureRequest request{row.name, {}};
+      for (const DamageCell& cell : row.cells) request.types.push_back(cell.type);
+      requests.push_back(std::move(request));
+    }
+    CurvatureOptions curvature;
+    curvature.token_fraction = options_.token_fraction;
+    curvature.seed = settings_.seed;
+    curvature.product_compute = settings_.compute;
+    curvature.memory = memory / 4;
+    ASSAY_ASSIGN(curvature_, curvature_table(*model_.network, calibration_.windows, requests,
+                                             [&](const std::string& tensor, GgmlType type) { return changes.requantized(tensor, type); }, curvature, progress_));
+    for (size_t r = 0; r < table_.rows.size(); ++r) {
+      for (size_t c = 0; c < table_.rows[r].cells.size(); ++c) {
+        table_.rows[r].cells[c].damage = curvature_.rows[r].cells[c].damage;
+        table_.rows[r].cells[c].standard_error = curvature_.rows[r].cells[c].standard_error;
+      }
+      // Left as it is, a tensor costs nothing but its bytes.
+      table_.rows[r].cells.push_back(DamageCell{model_.checkpoint->find(table_.rows[r].name)->type, 0, 0, false});
+    }
+    return {};
+  }
+
+  OutputRequest output_request(uint32_t file_type) const {
+    OutputRequest request;
+    request.file_type = file_type;
+    request.imatrix = imatrix_.get();
+    request.imatrix_path = "computed from " + std::filesystem::path(options_.calibration).filename().string();
+    return request;
+  }
+
+  Recipe recipe_of(const Preset& preset) const {
+    return preset_recipe(preset, model_.checkpoint->tensors(), preset_context(model_.checkpoint->metadata(), true));
+  }
+
+  // Predicted damage of a recipe by the table; infinite if it uses a type the table lacks.
+  double predicted(const Recipe& recipe) const {
+    double total = 0;
+    for (const DamageRow& row : table_.rows) {
+      const auto type = recipe.types.find(row.name);
+      const auto cell = std::find_if(row.cells.begin(), row.cells.end(), [&](const DamageCell& c) { return type != recipe.types.end() && c.type == type->second; });
+      total += cell == row.cells.end() ? INFINITY : cell->damage;
+    }
+    return total;
+  }
+
+  Status make_plan() {
+    ASSAY_ASSIGN(const uint64_t budget, budget_bytes(*model_.checkpoint, options_.budget, output_request(0)));
+    ASSAY_ASSIGN(result_.plan, allocate(*model_.checkpoint, table_, budget, options_.constraints, output_request(0)));
+    // The stock preset to beat: the one named, or of those that fit the one with the least predicted damage.
+    double least = INFINITY;
+    uint64_t next_bytes = UINT64_MAX;
+    for (const Preset& preset : all_presets()) {
+      if (!find_type(preset.base)->quantized) continue;
+      OutputRequest request = output_request(preset.file_type);
+      request.recipe = recipe_of(preset);
+      ASSAY_ASSIGN(const OutputFile output, plan_output(*model_.checkpoint, request));
+      if (output.file_bytes > budget) {
+        if (output.file_bytes < next_bytes) next_bytes = output.file_bytes, larger_ = &preset;
+        continue;
+      }
+      const bool named = options_.budget.like && lower_ascii(*options_.budget.like) == lower_ascii(preset.name);
+      const double damage = named ? -1 : predicted(request.recipe);
+      if (damage < least) least = damage, preset_ = &preset;
+    }
+    return {};
+  }
+
+  // general.file_type of the result: the preset that is compared with, else "mostly Q4_K_M".
+  uint32_t nearest_file_type() const { return preset_ != nullptr ? preset_->file_type : 15; }
+
+  Status write(const Recipe& recipe, uint32_t file_type, const std::string& path) {
+    OutputRequest request = output_request(file_type);
+    request.recipe = recipe;
+    ASSAY_ASSIGN(const OutputFile output, plan_output(*model_.checkpoint, request));
+    return write_model(*model_.checkpoint, output, imatrix_.get(), path, {true, settings_.threads}, progress_);
+  }
+
+  Result<Observation> observe(const BaseRun& base, const std::string& name, const std::string& path, MeasuredFile& file) {
+    progress_.stage("measure " + name, evaluation_.windows.size());
+    ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(path));
+    NetworkOptions network_options;
+    network_options.compute = settings_.compute;
+    network_options.device = settings_.device;
+    network_options.memory_limit = memory_budget(settings_) / 2;
+    network_options.threads = settings_.threads;
+    ASSAY_ASSIGN(const auto network, Network::load(checkpoint, network_options));
+    ASSAY_ASSIGN(Observation observation, base.compare(*network, progress_));
+    file.name = name;
+    file.bytes = checkpoint->file_bytes();
+    uint64_t parameters = 0, bytes = 0;
+    for (const TensorInfo& tensor : checkpoint->tensors()) {
+      parameters += tensor.elements();
+      bytes += tensor.bytes;
+    }
+    file.bpw = 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters);
+    const Interval kl = bootstrap(observation.windows(), [](const WindowSums& s) { return s.kl / static_cast<double>(s.count); }, {2000, settings_.seed});
+    file.mean_kl = kl;
+    file.ppl = observation.ppl();
+    result_.base_ppl = observation.ppl_base();
+    return observation;
+  }
+
+  Status measure(const std::string& planned, const std::string& stock, const std::string& larger) {
+    ASSAY_ASSIGN(const BaseRun base, BaseRun::run(model_.network, evaluation_.windows, progress_));
+    ASSAY_ASSIGN(const Observation ours, observe(base, "assay", planned, result_.measured));
+    result_.tokens_scored = evaluation_.tokens_scored;
+    result_.windows = evaluation_.windows.size();
+    result_.documents = evaluation_.documents;
+    result_.interval_method = "95 % bootstrap over " + bootstrap_unit(ours.windows());
+    if (preset_ != nullptr) {
+      MeasuredFile file;
+      ASSAY_ASSIGN(const Observation theirs, observe(base, std::string(preset_->name), stock, file));
+      result_.change = bootstrap_pair(ours.windows(), theirs.windows(), [](const WindowSums& a, const WindowSums& b) { return a.kl / b.kl - 1; }, {2000, settings_.seed});
+      result_.accepted = result_.measured.mean_kl.value < file.mean_kl.value;
+      result_.preset = file;
+    }
+    if (larger_ != nullptr) {
+      MeasuredFile file;
+      ASSAY_ASSIGN(const Observation theirs, observe(base, std::string(larger_->name), larger, file));
+      result_.larger = file;
+    }
+    return {};
+  }
+
+  const OptimizeOptions& options_;
+  const RunSettings& settings_;
+  Progress& progress_;
+  OpenModel model_;
+  ProbeSet calibration_, evaluation_;
+  std::shared_ptr<const Imatrix> imatrix_;
+  CurvatureTable curvature_;
+  DamageTable table_;
+  const Preset* preset_ = nullptr;
+  const Preset* larger_ = nullptr;
+  OptimizeResult result_;
+};
+
+}  // namespace
+
+Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) {
+  apply_settings(settings);
+  return Optimizer(options, settings, progress).run();
+}
+
+}  // namespace assay

@@ -1,0 +1,20 @@
+// Rows of a damage table and the edits of its cells: what the table jobs and optimize share. Internal to job/.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assay/job/make_table.h"
+#include "assay/model/network.h"
+#include "assay/probe/changes.h"
+#include "assay/probe/sweep.h"
+
+namespace assay {
+
+// Every quantizable tensor, grouped, with the types it can take; damages are 0.
+std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, TableRows by);
+
+// Where a tensor's change applies: a tied embedding at both ends of the model.
+std::vector<ResolvedEdit> requantize_edits(const Network& network, const ChangeSource& changes, const std::string& tensor, GgmlType type);
+
+}  // namespace assay

@@ -1,0 +1,72 @@
+// The command line: one file per command, one line each in registry.cpp. A command declares its options and returns a function that runs
+// it; main.cpp does the rest (common options, errors, exit codes, JSON envelope). Only this folder prints.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "assay/base/progress.h"
+#include "assay/base/result.h"
+#include "assay/engine.h"
+
+namespace assay::cli {
+
+using Json = nlohmann::ordered_json;
+
+// Options every command has.
+struct Common {
+  int threads = 0;
+  uint64_t seed = 0;
+  std::string compute = "float32";
+  std::string device = "cpu";
+  std::string memory;
+  bool quiet = false;
+  bool force = false;
+  std::string json;  // file, or "-" for standard output
+};
+
+// What a command hands back: the machine-readable result and the human one.
+struct Outcome {
+  Json result;
+  std::string text;
+  std::vector<std::string> inputs;  // files whose hashes are recorded
+  std::optional<double> noise_floor;
+  Json run_facts = Json::object();  // times and the like: kept out of `result`
+};
+
+struct Context {
+  const Common& common;
+  Progress& progress;
+  RunSettings settings;
+  // Opens the engine library on first use.
+  std::function<Result<Engine*>()> engine;
+};
+
+using Run = std::function<Result<Outcome>(Context&)>;
+
+struct Command {
+  const char* name;
+  const char* summary;
+  const char* examples;
+  Run (*declare)(CLI::App& app);
+};
+
+const std::vector<Command>& all_commands();
+
+// Options that several commands share.
+struct TextOptions {
+  std::string path;
+  WindowOptions windows;
+};
+// --text, --ctx, --chunks, --max-tokens, --window, --join, --document-separator, --jsonl.
+std::shared_ptr<TextOptions> add_text_options(CLI::App& app, bool with_path = true);
+// "Q4_K,Q6_K" -> types; kUsage names the unknown one.
+Result<std::vector<GgmlType>> parse_types(const std::string& list);
+// value and its interval as an array of two.
+Json interval_json(const Interval& interval);
+
+}  // namespace assay::cli

@@ -1,0 +1,95 @@
+// `assay sweep` and `assay score`: damage tables, measured and predicted.
+#include <fmt/format.h>
+
+#include "assay/base/text.h"
+#include "cli/command.h"
+#include "cli/table.h"
+
+namespace assay::cli {
+namespace {
+
+struct Options {
+  MakeTableOptions table;
+  std::string types = "Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_XS,Q8_0";
+};
+
+Outcome outcome_of(const MakeTableResult& made, const Options& options) {
+  Outcome outcome;
+  outcome.inputs = {options.table.model, options.table.text.path, options.table.imatrix};
+  if (made.table.noise_floor > 0) outcome.noise_floor = made.table.noise_floor;
+  outcome.result = {{"table", Json::parse(to_json(made.table))}, {"tokens_scored", made.tokens_scored}, {"windows", made.windows}, {"documents", made.documents},
+                    {"interval", made.interval_unit}};
+  outcome.run_facts = {{"measured_seconds", made.measured_seconds}, {"encoding_seconds", made.encoding_seconds}};
+  std::vector<std::string> header = {"damage (KL, nats per token)"};
+  for (const GgmlType type : options.table.types) header.emplace_back(find_type(type)->name);
+  Table table(header);
+  size_t below = 0, all = 0;
+  for (const DamageRow& row : made.table.rows) {
+    std::vector<std::string> line = {row.name};
+    for (const GgmlType type : options.table.types) {
+      std::string text;
+      for (const DamageCell& cell : row.cells) {
+        if (cell.type != type) continue;
+        text = cell.below_floor ? "< floor" : fmt::format("{:.3g}", cell.damage);
+        below += cell.below_floor;
+        ++all;
+      }
+      line.push_back(text);
+    }
+    table.add(std::move(line));
+  }
+  outcome.text = table.text();
+  outcome.text += fmt::format("{}: {} windows, {} tokens scored", made.table.estimator, made.windows, group_digits(made.tokens_scored));
+  if (made.table.noise_floor > 0) outcome.text += fmt::format("; noise floor {:.2g}, {} of {} cells below it", made.table.noise_floor, below, all);
+  outcome.text += "\n";
+  return outcome;
+}
+
+std::shared_ptr<Options> add_options(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("model", options->table.model, "GGUF file or Hugging Face directory")->required();
+  app.add_option("--types", options->types, "ggml types, comma-separated")->capture_default_str();
+  app.add_option("--imatrix", options->table.imatrix, "importance matrix for the encoders");
+  return options;
+}
+
+Status prepare(Options& options, const TextOptions& text) {
+  ASSAY_ASSIGN(options.table.types, parse_types(options.types));
+  options.table.text = {text.path, text.windows};
+  return {};
+}
+
+}  // namespace
+
+Run declare_sweep(CLI::App& app) {
+  auto options = add_options(app);
+  app.add_option_function<std::string>(
+         "--by", [options](const std::string& by) { options->table.by = by == "layer" ? TableRows::kLayer : by == "group" ? TableRows::kGroup : TableRows::kTensor; },
+         "tensor, layer, or group (a layer's attention, a layer's feed-forward)")
+      ->check(CLI::IsMember({"tensor", "layer", "group"}));
+  auto text = add_text_options(app);
+  return [=](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(prepare(*options, *text));
+    ASSAY_ASSIGN(Engine* engine, context.engine());
+    ASSAY_ASSIGN(const MakeTableResult made, engine->measure_table(options->table, context.settings, context.progress));
+    return outcome_of(made, *options);
+  };
+}
+
+Run declare_score(CLI::App& app) {
+  auto options = add_options(app);
+  auto scores = std::make_shared<std::string>("curvature");
+  app.add_option("--scores", *scores, "which scores")->check(CLI::IsMember({"curvature"}))->capture_default_str();
+  app.add_option("--token-fraction", options->table.token_fraction, "share of tokens in the per-type products")->capture_default_str()->check(CLI::Range(0.001, 1.0));
+  app.add_option("--samples", options->table.samples, "label draws (backward passes) per window")->capture_default_str()->check(CLI::PositiveNumber);
+  auto text = add_text_options(app);
+  return [=](Context& context) -> Result<Outcome> {
+    (void)scores;
+    ASSAY_TRY(prepare(*options, *text));
+    ASSAY_ASSIGN(Engine* engine, context.engine());
+    ASSAY_ASSIGN(const MakeTableResult made, engine->predict_table(options->table, context.settings, context.progress));
+    return outcome_of(made, *options);
+  };
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,119 @@
+#include <fmt/format.h>
+
+#include "assay/base/text.h"
+#include "cli/command.h"
+#include "cli/table.h"
+
+namespace assay::cli {
+namespace {
+
+Json file_json(const MeasuredFile& file) {
+  return {{"name", file.name}, {"bytes", file.bytes}, {"bpw", file.bpw}, {"measured_kl", file.mean_kl.value}, {"measured_kl_ci95", interval_json(file.mean_kl)}, {"ppl", file.ppl}};
+}
+
+Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
+  Outcome outcome;
+  outcome.inputs = {options.model, options.calibration, options.evaluation};
+  outcome.noise_floor = r.noise_floor;
+  Json& json = outcome.result;
+  json["bytes"] = r.accepted ? r.measured.bytes : r.preset->bytes;
+  json["bpw"] = r.measured.bpw;
+  Json recipe = Json::object();
+  for (const auto& [name, type] : r.plan.recipe.types) recipe[name] = find_type(type)->name;
+  json["recipe"] = std::move(recipe);
+  json["predicted_kl"] = r.plan.predicted_damage;
+  json["measured_kl"] = r.measured.mean_kl.value;
+  json["measured_kl_ci95"] = interval_json(r.measured.mean_kl);
+  json["ppl"] = r.measured.ppl;
+  json["base_ppl"] = r.base_ppl;
+  json["preset"] = r.preset ? file_json(*r.preset) : Json();
+  json["larger_preset"] = r.larger ? file_json(*r.larger) : Json();
+  json["change"] = r.preset ? Json(r.change.value) : Json();
+  json["change_ci95"] = r.preset ? interval_json(r.change) : Json();
+  json["budget_bytes"] = r.plan.budget_bytes;
+  json["bound"] = r.plan.bound;
+  json["gap"] = r.plan.gap;
+  json["accepted"] = r.accepted;
+  json["tokens_scored"] = r.tokens_scored;
+  json["windows"] = r.windows;
+  json["documents"] = r.documents;
+  json["interval"] = r.interval_method;
+  json["warnings"] = r.warnings;
+  Json stages = Json::array();
+  for (const StageTime& stage : r.stages) stages.push_back({{"name", stage.name}, {"seconds", stage.seconds}, {"peak_memory_bytes", stage.peak_memory_bytes}});
+  outcome.run_facts["stages"] = std::move(stages);
+
+  Table files({"file", "bytes", "bpw", "mean KL", "95 % interval", "perplexity"});
+  const auto add = [&](const MeasuredFile& file, const std::string& label) {
+    files.add({label, group_digits(file.bytes), fmt::format("{:.4f}", file.bpw), fmt::format("{:.6f}", file.mean_kl.value),
+               fmt::format("[{:.6f}, {:.6f}]", file.mean_kl.low, file.mean_kl.high), fmt::format("{:.4f}", file.ppl)});
+  };
+  add(r.measured, "assay");
+  if (r.preset) add(*r.preset, r.preset->name + " (fits)");
+  if (r.larger) add(*r.larger, r.larger->name + " (larger)");
+  files.add({"unquantized", "", "", "0", "", fmt::format("{:.4f}", r.base_ppl)});
+  outcome.text = files.text() + "\n";
+  if (r.preset) {
+    outcome.text += fmt::format("KL divergence against {}: {:+.1f} % [{:+.1f}, {:+.1f}] ({}, {} documents)\n", r.preset->name, 100 * r.change.value, 100 * r.change.low,
+                                100 * r.change.high, r.interval_method, r.documents);
+  } else {
+    outcome.text += "no stock preset fits this budget\n";
+  }
+  outcome.text += fmt::format("predicted KL {:.6f}; plan within {:.3f} % of the bound{}; noise floor {:.2g}\n", r.plan.predicted_damage, 100 * r.plan.gap,
+                              r.plan.exact ? " (proven optimal)" : "", r.noise_floor);
+  for (const std::string& warning : r.warnings) outcome.text += "warning: " + warning + "\n";
+  if (!r.accepted) outcome.text += "the solved recipe is not better on the evaluation text: the preset was written instead\n";
+  Table times({"stage", "seconds", "peak memory"});
+  for (const StageTime& stage : r.stages) times.add({stage.name, fmt::format("{:.1f}", stage.seconds), format_bytes(stage.peak_memory_bytes)});
+  outcome.text += "\n" + times.text() + "\nwritten: " + options.output + "\n";
+  return outcome;
+}
+
+}  // namespace
+
+Run declare_optimize(CLI::App& app) {
+  struct Extra {
+    double bpw = 0;
+    std::string size, like, types, min_type;
+    std::vector<std::string> keep;
+  };
+  auto options = std::make_shared<OptimizeOptions>();
+  auto extra = std::make_shared<Extra>();
+  app.add_option("model", options->model, "GGUF file, Hugging Face directory, or .safetensors file")->required();
+  auto* bpw = app.add_option("--bpw", extra->bpw, "budget in bits per weight over all tensor bytes");
+  auto* size = app.add_option("--size", extra->size, "budget as file size: 700MiB, 1.5GiB, 30%")->excludes(bpw);
+  app.add_option("--like", extra->like, "the bytes of a preset's file, e.g. Q4_K_M")->excludes(bpw)->excludes(size);
+  app.add_option("--calibration", options->calibration, "text to calibrate on")->required();
+  app.add_option("--evaluation", options->evaluation, "held-out text to measure on")->required();
+  app.add_option("--output,-o", options->output, "GGUF to write")->required();
+  app.add_option("--types", extra->types, "allowed types, e.g. Q4_K,Q5_K,Q6_K");
+  app.add_option("--min-type", extra->min_type, "no type with fewer bits than this one");
+  app.add_option("--keep", extra->keep, "REGEX=TYPE: tensors that must take a type");
+  app.add_option("--token-fraction", options->token_fraction, "share of calibration tokens in the per-type products")->capture_default_str()->check(CLI::Range(0.001, 1.0));
+  auto text = add_text_options(app, false);
+  return [=](Context& context) -> Result<Outcome> {
+    if (extra->bpw > 0) options->budget.bpw = extra->bpw;
+    if (!extra->size.empty()) options->budget.size = extra->size;
+    if (!extra->like.empty()) options->budget.like = extra->like;
+    if (!extra->types.empty()) {
+      ASSAY_ASSIGN(options->constraints.types, parse_types(extra->types));
+    }
+    if (!extra->min_type.empty()) {
+      ASSAY_ASSIGN(const auto least, parse_types(extra->min_type));
+      options->constraints.min_type = least[0];
+    }
+    for (const std::string& rule : extra->keep) {
+      const size_t equals = rule.rfind('=');
+      if (equals == std::string::npos) return fail(ErrorCode::kUsage, {"--keep '" + printable(rule) + "'", "has no '='", "REGEX=TYPE", ""});
+      ASSAY_ASSIGN(const auto type, parse_types(rule.substr(equals + 1)));
+      options->constraints.keep.emplace_back(rule.substr(0, equals), type[0]);
+    }
+    options->windows = text->windows;
+    options->force = context.common.force;
+    ASSAY_ASSIGN(Engine* engine, context.engine());
+    ASSAY_ASSIGN(const OptimizeResult result, engine->optimize(*options, context.settings, context.progress));
+    return outcome_of(result, *options);
+  };
+}
+
+}  // namespace assay::cli

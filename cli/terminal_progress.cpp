@@ -1,0 +1,77 @@
+#include "cli/terminal_progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+namespace assay::cli {
+namespace {
+
+volatile std::sig_atomic_t interrupts = 0;
+
+void on_interrupt(int) {
+  if (interrupts) _exit(75);
+  interrupts = 1;
+}
+
+using namespace std::chrono_literals;
+
+}  // namespace
+
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit becomes an error message
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+TerminalProgress::TerminalProgress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
+TerminalProgress::~TerminalProgress() { clear_line(); }
+
+bool TerminalProgress::interrupted() const { return interrupts != 0; }
+
+void TerminalProgress::clear_line() {
+  if (line_open_) std::fputs("\r\033[K", stderr);
+  line_open_ = false;
+}
+
+void TerminalProgress::stage(std::string_view name, uint64_t total) {
+  const std::lock_guard lock(mutex_);
+  stage_ = name;
+  total_ = total;
+  begun_ = shown_ = std::chrono::steady_clock::now();
+}
+
+void TerminalProgress::update(uint64_t done, std::string_view note) {
+  if (quiet_) return;
+  const std::lock_guard lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - shown_ < (terminal_ ? 100ms : 5000ms)) return;
+  shown_ = now;
+  const double seconds = std::chrono::duration<double>(now - begun_).count();
+  std::string line = stage_ + " " + std::to_string(done);
+  if (total_ > 0) {
+    const double left = done > 0 ? seconds * static_cast<double>(total_ - std::min(total_, done)) / static_cast<double>(done) : 0;
+    line += fmt::format("/{}  {:.0f} s left", total_, left);
+  }
+  if (!note.empty()) line += "  " + std::string(note);
+  if (terminal_) {
+    std::fprintf(stderr, "\r\033[K%s", line.c_str());
+    line_open_ = true;
+  } else {
+    std::fprintf(stderr, "%s\n", line.c_str());
+  }
+}
+
+void TerminalProgress::log(std::string_view line) {
+  if (quiet_) return;
+  const std::lock_guard lock(mutex_);
+  clear_line();
+  std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+}  // namespace assay::cli
