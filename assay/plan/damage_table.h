@@ -28,9 +28,9 @@ struct DamageRow {
 };
 
 struct DamageTable {
-  std::string model_sha256;   // of the weights it was made on; empty: unknown
-  std::string estimator;      // "measured", "curvature:per_token", ...
-  double noise_floor = 0;     // nats per token; 0: not applicable
+  std::string model_sha256;  // of the weights it was made on; empty: unknown
+  std::string estimator;     // "measured", "curvature:per_token", ...
+  double noise_floor = 0;    // nats per token; 0: not applicable
   std::vector<DamageRow> rows;
 };
 
