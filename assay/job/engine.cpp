@@ -36,6 +36,8 @@ class TorchEngine final : public Engine {
       return body();
     } catch (const std::bad_alloc&) {
       return fail(ErrorCode::kNoSpace, "engine: out of memory; give a smaller --memory or fewer --chunks");
+    } catch (const c10::Error& error) {
+      return fail(ErrorCode::kInternal, std::string("engine: ") + error.what_without_backtrace());
     } catch (const std::exception& error) {
       return fail(ErrorCode::kInternal, std::string("engine: ") + error.what());
     }

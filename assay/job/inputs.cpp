@@ -1,7 +1,6 @@
 #include "assay/job/inputs.h"
 
 #include <sys/sysinfo.h>
-#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 
 #include <algorithm>
 
@@ -17,7 +16,6 @@ namespace assay {
 
 void apply_settings(const RunSettings& settings) {
   at::set_num_threads(settings.threads > 0 ? settings.threads : available_threads());
-  torch::autograd::setAutogradFallbackMode(torch::autograd::AutogradFallbackMode::Error);
 }
 
 uint64_t memory_budget(const RunSettings& settings) {

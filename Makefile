@@ -1,0 +1,53 @@
+# assay: `make demo` and `make test` do everything on a fresh machine; `make help` lists the rest.
+SHELL := /bin/bash
+BUILD := build/release
+ASSAY := $(BUILD)/bin/assay
+JOBS ?= $(shell nproc)
+
+.PHONY: help setup build demo test test-all asan bench format tidy clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing (system packages, libtorch)
+	@scripts/setup.sh
+
+build: setup ## the program, at build/release/bin/assay
+	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
+	@cmake --build --preset release --target assay -j $(JOBS)
+
+demo: build ## quantize the bundled model to Q4_K_M's size, better than Q4_K_M
+	@mkdir -p build/demo
+	$(ASSAY) optimize demo/reference-9m --like Q4_K_M --calibration demo/calibration.txt --evaluation demo/evaluation.txt \
+	  -o build/demo/reference-9m-assay.gguf --json build/demo/optimize.json --force
+	@echo "the table as JSON: build/demo/optimize.json"
+
+test: setup ## all tests but the slow ones, and the core under sanitizers
+	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
+	@cmake --build --preset release -j $(JOBS)
+	@ctest --test-dir $(BUILD) -LE slow --output-on-failure -j $(JOBS)
+	@[ -e build/asan-core/build.ninja ] || cmake --preset asan-core >/dev/null
+	@cmake --build --preset asan-core -j $(JOBS)
+	@ctest --test-dir build/asan-core -L unit --output-on-failure -j $(JOBS)
+
+test-all: test asan ## everything: slow tests too, and the engine under sanitizers
+	@ctest --test-dir $(BUILD) -L slow --output-on-failure
+
+asan: setup ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@[ -e build/asan/build.ninja ] || cmake --preset asan >/dev/null
+	@cmake --build --preset asan -j $(JOBS)
+	@ctest --test-dir build/asan -LE slow --output-on-failure
+
+bench: setup ## encoders against ggml's, in one run
+	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
+	@cmake --build --preset release --target encode_bench -j $(JOBS)
+	$(BUILD)/bin/encode_bench "$$(scripts/peer.sh)/libggml-base.so"
+
+format: ## clang-format over the sources
+	@git ls-files '*.cpp' '*.h' | grep -v grid_tables.cpp | xargs clang-format -i
+
+tidy: ## clang-tidy over the sources
+	@git ls-files 'assay/*.cpp' 'cli/*.cpp' | xargs clang-tidy -p $(BUILD) --quiet
+
+clean: ## remove build/
+	@rm -rf build
