@@ -15,6 +15,8 @@ namespace assay {
 namespace {
 
 constexpr uint64_t kWeightsPerTask = 1 << 16;
+// No block scale (fp16) reaches this far; larger weights are encoded as this, so that squares stay finite.
+constexpr float kLargestWeight = 1e15f;
 
 Status check_sizes(const Codec& codec, uint64_t values, uint64_t bytes, uint64_t row_length) {
   const GgmlTypeInfo& info = *codec.info;
@@ -100,6 +102,12 @@ Status encode(GgmlType type, std::span<const float> values, uint64_t row_length,
         return;
       }
       const float* importance = options.importance.empty() ? nullptr : options.importance.data() + r / rows_per_matrix * row_length;
+      std::vector<float> clamped;
+      if (codec->info->quantized && std::any_of(row, row + row_length, [](float x) { return std::fabs(x) > kLargestWeight; })) {
+        clamped.assign(row, row + row_length);
+        for (float& x : clamped) x = std::clamp(x, -kLargestWeight, kLargestWeight);
+        row = clamped.data();
+      }
       codec->encode(row, importance, row_length, out.data() + r * row_bytes);
     }
   });

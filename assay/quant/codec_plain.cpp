@@ -23,8 +23,10 @@ void encode_f16(const float* row, const float*, uint64_t n, std::byte* out) {
 void decode_bf16(const std::byte* row, uint64_t n, float* out) {
   for (uint64_t i = 0; i < n; ++i) out[i] = bfloat16_to_float(load_u16(row + 2 * i));
 }
+// Beyond the largest bfloat16: the largest, as for F16.
 void encode_bf16(const float* row, const float*, uint64_t n, std::byte* out) {
-  for (uint64_t i = 0; i < n; ++i) store_u16(out + 2 * i, float_to_bfloat16(row[i]));
+  constexpr float kLargest = 0x1.FEp127f;
+  for (uint64_t i = 0; i < n; ++i) store_u16(out + 2 * i, float_to_bfloat16(row[i] > kLargest ? kLargest : row[i] < -kLargest ? -kLargest : row[i]));
 }
 
 void decode_f64(const std::byte* row, uint64_t n, float* out) {
