@@ -1,11 +1,14 @@
 #include "assay/plan/allocate.h"
 
-#include <algorithm>
-#include <cmath>
-#include <regex>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <regex>
+#include <set>
+#include <unordered_map>
+
+#include "assay/base/checked.h"
 #include "assay/base/text.h"
-#include "assay/plan/knapsack.h"
 #include "assay/quant/codec.h"
 
 namespace assay {
@@ -16,121 +19,238 @@ double bits_per_weight(GgmlType type) {
   return 8.0 * info->block_bytes / info->block_size;
 }
 
-Result<uint64_t> preset_bytes(const Checkpoint& checkpoint, const std::string& name, OutputRequest request) {
-  ASSAY_ASSIGN(const Preset* preset, find_preset(name));
-  request.recipe = preset_recipe(*preset, checkpoint.tensors(), preset_context(checkpoint.metadata(), request.imatrix != nullptr));
-  ASSAY_ASSIGN(const OutputFile output, plan_output(checkpoint, request));
-  return output.file_bytes;
+struct KeepRule {
+  std::string text;
+  std::regex pattern;
+  GgmlType type;
+  bool used = false;
+};
+
+Result<std::vector<KeepRule>> parse_keep(const AllocateConstraints& constraints) {
+  std::vector<KeepRule> rules;
+  for (const auto& [text, type] : constraints.keep) {
+    try {
+      rules.push_back({text, std::regex(text), type});
+    } catch (const std::regex_error& error) {
+      return fail(ErrorCode::kUsage, {"--keep '" + printable(text) + "'", "is not a regular expression", error.what(), ""});
+    }
+  }
+  return rules;
 }
 
-// The type a --keep expression gives this tensor.
-std::optional<GgmlType> kept_type(const std::string& tensor, const std::vector<std::pair<std::regex, GgmlType>>& keep) {
-  for (const auto& [pattern, type] : keep)
-    if (std::regex_search(tensor, pattern)) return type;
-  return std::nullopt;
-}
+// The knapsack of one table: a group of items per row that has a choice, everything else as fixed bytes and fixed damage.
+class Allocation {
+ public:
+  Allocation(const DamageTable& table, const AllocateConstraints& constraints, const OutputRequest& request, const OutputFile& stored)
+      : table_(table), constraints_(constraints), stored_(stored), has_imatrix_(request.imatrix != nullptr) {
+    for (const TensorInfo& tensor : stored.tensors) tensors_[tensor.name] = &tensor;
+  }
+
+  Status prepare() {
+    ASSAY_TRY(apply_keep());
+    fixed_bytes_ = stored_.header_bytes;
+    std::set<std::string> chosen;  // tensors whose type the knapsack decides
+    for (const DamageRow& row : table_.rows) ASSAY_TRY(add_row(row, chosen));
+    uint64_t unknown = 0, unknown_bytes = 0;
+    for (const TensorInfo& tensor : stored_.tensors) {
+      if (chosen.contains(tensor.name)) continue;
+      const auto kept = kept_.find(tensor.name);
+      const GgmlType type = kept == kept_.end() ? tensor.type : kept->second;
+      fixed_bytes_ += padded(tensor, type);
+      if (!is_quantizable(tensor)) continue;
+      recipe_.types[tensor.name] = type;
+      if (kept == kept_.end()) ++unknown, unknown_bytes += bytes(tensor, type);
+    }
+    if (unknown > 0) {
+      warnings_.push_back(
+          fmt::format("plan: {} matrices ({}) are not in the table and stay as stored", unknown, format_bytes(unknown_bytes)));
+    }
+    return {};
+  }
+
+  Result<Plan> solve(uint64_t budget, const KnapsackOptions& effort) {
+    uint64_t smallest = fixed_bytes_;
+    for (const KnapsackGroup& group : groups_) {
+      const auto less = [](const KnapsackItem& a, const KnapsackItem& b) { return a.bytes < b.bytes; };
+      smallest += std::min_element(group.begin(), group.end(), less)->bytes;
+    }
+    if (smallest > budget) {
+      return fail(ErrorCode::kUsage, {"plan: a file of at most " + group_digits(budget) + " bytes",
+                                      fmt::format("cannot be met: the smallest these types allow has {} bytes ({})", group_digits(smallest),
+                                                  format_bytes(smallest)),
+                                      "allow smaller types or a larger size", ""});
+    }
+    ASSAY_ASSIGN(const KnapsackSolution solved, solve_knapsack(groups_, budget - fixed_bytes_, effort));
+    Plan plan;
+    plan.recipe = recipe_;
+    plan.file_bytes = fixed_bytes_ + solved.bytes;
+    plan.budget_bytes = budget;
+    plan.predicted_damage = solved.damage + fixed_damage_;
+    plan.bound = solved.bound + fixed_damage_;
+    plan.relaxed_bound = solved.relaxed + fixed_damage_;
+    plan.gap = plan.predicted_damage > 0 ? (plan.predicted_damage - plan.bound) / plan.predicted_damage : 0;
+    plan.lambda = solved.lambda;
+    plan.exact = solved.exact;
+    plan.warnings = warnings_;
+    plan.rows = rows_;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      PlanRow& row = plan.rows[row_of_group_[g]];
+      const DamageCell& cell = table_.rows[row_of_group_[g]].cells[cells_[g][solved.choice[g]]];
+      row.type = cell.type;
+      row.damage = groups_[g][solved.choice[g]].damage;
+      for (const TensorInfo* tensor : members_[g]) {
+        plan.recipe.types[tensor->name] = cell.type;
+        row.bytes += bytes(*tensor, cell.type);
+      }
+    }
+    return plan;
+  }
+
+ private:
+  static uint64_t bytes(const TensorInfo& tensor, GgmlType type) {
+    return tensor_bytes(type, std::span(tensor.dims).first(tensor.n_dims), tensor.name).value_or(0);
+  }
+  uint64_t padded(const TensorInfo& tensor, GgmlType type) const {
+    return CheckedSize(bytes(tensor, type)).round_up(stored_.alignment).value_or(0);
+  }
+
+  bool can_hold(const TensorInfo& tensor, GgmlType type) const {
+    return row_fits(type, tensor.row_length()) && (type == tensor.type || can_encode(type, has_imatrix_));
+  }
+  bool allowed(GgmlType type) const {
+    const auto& types = constraints_.types;
+    if (!types.empty() && std::find(types.begin(), types.end(), type) == types.end()) return false;
+    return !constraints_.min_type || bits_per_weight(type) >= bits_per_weight(*constraints_.min_type);
+  }
+
+  Status apply_keep() {
+    ASSAY_ASSIGN(std::vector<KeepRule> rules, parse_keep(constraints_));
+    for (const TensorInfo& tensor : stored_.tensors) {
+      if (!is_quantizable(tensor)) continue;
+      for (KeepRule& rule : rules) {
+        if (!std::regex_search(tensor.name, rule.pattern)) continue;
+        rule.used = true;
+        if (kept_.contains(tensor.name)) continue;
+        if (!can_hold(tensor, rule.type)) {
+          return fail(ErrorCode::kUsage, {"--keep '" + printable(rule.text) + "=" + find_type(rule.type)->name + "'",
+                                          fmt::format("cannot be met by '{}' with rows of {}", printable(tensor.name), tensor.row_length()),
+                                          "a type its rows can hold and that can be written is needed", ""});
+        }
+        kept_[tensor.name] = rule.type;
+      }
+    }
+    for (const KeepRule& rule : rules)
+      if (!rule.used)
+        return fail(ErrorCode::kMismatch, {"--keep '" + printable(rule.text) + "'", "matches no matrix of the model", "", ""});
+    return {};
+  }
+
+  Status add_row(const DamageRow& row, std::set<std::string>& chosen) {
+    std::vector<const TensorInfo*> members;  // without the kept ones
+    PlanRow planned{row.name, GgmlType::kF32, 0, 0};
+    for (const std::string& name : row.tensors) {
+      const auto found = tensors_.find(name);
+      if (found == tensors_.end())
+        return fail(ErrorCode::kMismatch,
+                    {"table: tensor '" + printable(name) + "'", "is not in the model", "", "a table of another model?"});
+      const TensorInfo& tensor = *found->second;
+      if (!is_quantizable(tensor))
+        return fail(ErrorCode::kMismatch, {"table: tensor '" + printable(name) + "'", "is never quantized", "", ""});
+      if (!seen_.insert(name).second) return fail(ErrorCode::kUsage, {"table: tensor '" + printable(name) + "'", "is in two rows", "", ""});
+      const auto kept = kept_.find(name);
+      if (kept == kept_.end()) {
+        members.push_back(&tensor);
+        chosen.insert(name);
+      } else {
+        if (planned.bytes == 0) planned.type = kept->second;
+        planned.bytes += bytes(tensor, kept->second);
+      }
+    }
+    if (members.empty()) {
+      planned.damage = kept_damage(row);
+      fixed_damage_ += planned.damage;
+    } else {
+      ASSAY_TRY(add_group(row, std::move(members)));
+    }
+    rows_.push_back(std::move(planned));
+    return {};
+  }
+
+  Status add_group(const DamageRow& row, std::vector<const TensorInfo*> members) {
+    KnapsackGroup group;
+    std::vector<size_t> cells;
+    for (size_t c = 0; c < row.cells.size(); ++c) {
+      const DamageCell& cell = row.cells[c];
+      const auto holds = [&](const TensorInfo* tensor) { return can_hold(*tensor, cell.type); };
+      if (!allowed(cell.type) || !std::all_of(members.begin(), members.end(), holds)) continue;
+      uint64_t total = 0;
+      for (const TensorInfo* tensor : members) total += padded(*tensor, cell.type);
+      group.push_back({total, std::max(0.0, cell.damage)});
+      cells.push_back(c);
+    }
+    if (group.empty()) {
+      return fail(ErrorCode::kUsage, {"plan: '" + printable(row.name) + "'", "has no type left",
+                                      fmt::format("its row of the table has {} types", row.cells.size()),
+                                      "loosen the allowed types, --min-type or --keep; rows may be too short"});
+    }
+    groups_.push_back(std::move(group));
+    cells_.push_back(std::move(cells));
+    members_.push_back(std::move(members));
+    row_of_group_.push_back(rows_.size());
+    return {};
+  }
+
+  // Damage of a row whose every tensor is kept: the table's, 0 where nothing changes, else unknown and left out.
+  double kept_damage(const DamageRow& row) {
+    const auto kept = [&](const std::string& name) { return kept_.at(name); };
+    const GgmlType type = kept(row.tensors.front());
+    const bool same = std::all_of(row.tensors.begin(), row.tensors.end(), [&](const std::string& name) { return kept(name) == type; });
+    const auto cell = std::find_if(row.cells.begin(), row.cells.end(), [&](const DamageCell& c) { return c.type == type; });
+    if (same && cell != row.cells.end()) return std::max(0.0, cell->damage);
+    const bool unchanged =
+        std::all_of(row.tensors.begin(), row.tensors.end(), [&](const std::string& name) { return kept(name) == tensors_.at(name)->type; });
+    if (!unchanged) warnings_.push_back("plan: the table has no damage for '" + printable(row.name) + "' as kept; it is counted as 0");
+    return 0;
+  }
+
+  const DamageTable& table_;
+  const AllocateConstraints& constraints_;
+  const OutputFile& stored_;  // the file with every tensor as stored
+  bool has_imatrix_;
+  std::unordered_map<std::string, const TensorInfo*> tensors_;
+  std::unordered_map<std::string, GgmlType> kept_;
+  std::set<std::string> seen_;
+  Recipe recipe_;  // of what the knapsack does not decide
+  uint64_t fixed_bytes_ = 0;
+  double fixed_damage_ = 0;
+  std::vector<PlanRow> rows_;
+  std::vector<std::string> warnings_;
+  // Per group: items, the row's cell of each, the tensors, the row.
+  std::vector<KnapsackGroup> groups_;
+  std::vector<std::vector<size_t>> cells_;
+  std::vector<std::vector<const TensorInfo*>> members_;
+  std::vector<size_t> row_of_group_;
+};
 
 }  // namespace
 
-Result<uint64_t> budget_bytes(const Checkpoint& checkpoint, const BudgetRequest& budget, const OutputRequest& request) {
-  if (int{budget.bpw.has_value()} + int{budget.size.has_value()} + int{budget.like.has_value()} != 1)
-    return fail(ErrorCode::kUsage, "plan: give one of --bpw, --size and --like");
-  if (budget.like) return preset_bytes(checkpoint, *budget.like, request);
-  if (budget.size) {
-    if (!budget.size->ends_with('%')) return parse_size(*budget.size);
-    const double percent = std::strtod(budget.size->c_str(), nullptr);
-    if (!(percent > 0)) return fail(ErrorCode::kUsage, {"size '" + printable(*budget.size) + "'", "is not a positive percentage", "", ""});
-    return static_cast<uint64_t>(percent / 100 * static_cast<double>(checkpoint.file_bytes()));
-  }
-  if (!(*budget.bpw > 0)) return fail(ErrorCode::kUsage, "plan: --bpw must be positive");
-  OutputRequest plain = request;
-  plain.recipe = {};
-  ASSAY_ASSIGN(const OutputFile output, plan_output(checkpoint, plain));
-  const auto tensors = static_cast<uint64_t>(*budget.bpw * static_cast<double>(output.parameters) / 8);
-  return output.file_bytes - output.tensor_bytes + tensors;  // header and padding beside the tensor bytes
-}
-
 Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget, const AllocateConstraints& constraints,
-                      const OutputRequest& request) {
-  std::vector<std::pair<std::regex, GgmlType>> keep;
-  for (const auto& [pattern, type] : constraints.keep) {
-    try {
-      keep.emplace_back(std::regex(pattern), type);
-    } catch (const std::regex_error&) {
-      return fail(ErrorCode::kUsage, {"--keep '" + printable(pattern) + "'", "is not a regular expression", "", ""});
-    }
-  }
-  const auto allowed = [&](GgmlType type) {
-    if (!constraints.types.empty() && std::find(constraints.types.begin(), constraints.types.end(), type) == constraints.types.end()) return false;
-    return !constraints.min_type || bits_per_weight(type) >= bits_per_weight(*constraints.min_type);
-  };
-  std::vector<KnapsackGroup> groups;
-  std::vector<std::vector<GgmlType>> types;
-  uint64_t planned = 0;  // bytes of the table's tensors in the file as it stands
-  for (const DamageRow& row : table.rows) {
-    KnapsackGroup group;
-    std::vector<GgmlType> kinds;
-    std::optional<GgmlType> kept;
-    for (const std::string& name : row.tensors) {
-      const TensorInfo* tensor = checkpoint.find(name);
-      if (tensor == nullptr) return fail(ErrorCode::kMismatch, {"table: tensor '" + printable(name) + "'", "is not in the model", "", "a table of another model?"});
-      planned += tensor->bytes;
-      if (const auto wanted = kept_type(name, keep)) kept = wanted;
-    }
-    for (const DamageCell& cell : row.cells) {
-      if (kept ? cell.type != *kept : !allowed(cell.type)) continue;
-      uint64_t bytes = 0;
-      bool fits = true;
-      for (const std::string& name : row.tensors) {
-        const TensorInfo* tensor = checkpoint.find(name);
-        fits = fits && row_fits(cell.type, tensor->row_length());
-        if (fits) bytes += tensor->elements() / find_type(cell.type)->block_size * find_type(cell.type)->block_bytes;
-      }
-      if (!fits) continue;
-      // Padding: every type's bytes are rounded as the writer rounds them; alignments above 32 are summed up below.
-      group.push_back({(bytes + 31) / 32 * 32, std::max(0.0, cell.damage)});
-      kinds.push_back(cell.type);
-    }
-    if (group.empty()) {
-      return fail(ErrorCode::kUsage, {"plan: '" + printable(row.name) + "'", "has no allowed type left", "its table rows hold " + std::to_string(row.cells.size()) + " types", "loosen --types, --min-type or --keep"});
-    }
-    groups.push_back(std::move(group));
-    types.push_back(std::move(kinds));
-  }
-  OutputRequest plain = request;
-  plain.recipe = {};
-  ASSAY_ASSIGN(const OutputFile as_is, plan_output(checkpoint, plain));
-  const uint64_t fixed = as_is.file_bytes > planned ? as_is.file_bytes - planned : 0;
-  uint64_t left = budget > fixed ? budget - fixed : 0;
-  // The knapsack counts padding per group; if the file still comes out larger than the budget, take the difference off and solve again.
-  for (int attempt = 0; attempt < 4; ++attempt) {
-    auto solved = solve_knapsack(groups, left);
-    if (!solved) {
-      return fail(solved.error().code, solved.error().message + "; with " + group_digits(fixed) + " bytes of header and other tensors");
-    }
-    Plan plan;
-    OutputRequest chosen = request;
-    chosen.recipe = {};
-    for (size_t g = 0; g < groups.size(); ++g)
-      for (const std::string& name : table.rows[g].tensors) chosen.recipe.types[name] = types[g][solved->choice[g]];
-    ASSAY_ASSIGN(const OutputFile output, plan_output(checkpoint, chosen));
-    if (output.file_bytes > budget) {
-      left -= std::min(left, output.file_bytes - budget);
-      continue;
-    }
-    plan.recipe = std::move(chosen.recipe);
-    plan.file_bytes = output.file_bytes;
-    plan.tensor_bytes = output.tensor_bytes;
-    plan.budget_bytes = budget;
-    plan.bpw = output.bpw();
-    plan.predicted_damage = solved->damage;
-    plan.bound = solved->bound;
-    plan.gap = solved->gap();
-    plan.lambda = solved->lambda;
-    plan.exact = solved->exact;
-    return plan;
-  }
-  return fail(ErrorCode::kUsage, {"plan: a budget of " + group_digits(budget) + " bytes", "cannot be met", "", "allow smaller types or a larger size"});
+                      const OutputRequest& request, const KnapsackOptions& effort) {
+  if (!request.prune_layers.empty())
+    return fail(ErrorCode::kUsage, "plan: layers cannot be pruned while planning; prune first, then measure and plan");
+  OutputRequest as_stored = request;
+  as_stored.recipe = {};
+  ASSAY_ASSIGN(const OutputFile stored, plan_output(checkpoint, as_stored));
+  Allocation allocation(table, constraints, request, stored);
+  ASSAY_TRY(allocation.prepare());
+  ASSAY_ASSIGN(Plan plan, allocation.solve(budget, effort));
+  OutputRequest chosen = request;
+  chosen.recipe = plan.recipe;
+  ASSAY_ASSIGN(const OutputFile output, plan_output(checkpoint, chosen));
+  if (output.file_bytes != plan.file_bytes) return fail(ErrorCode::kInternal, "plan: the file's size differs from the sum of its parts");
+  plan.tensor_bytes = output.tensor_bytes;
+  plan.bpw = output.bpw();
+  return plan;
 }
 
 }  // namespace assay

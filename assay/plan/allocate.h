@@ -1,4 +1,5 @@
 // From a damage table and a budget to a plan: a recipe with its exact size, predicted damage, bound and gap.
+// Every byte of the file counts: header, tensors, padding. Non-goals: making the table, interactions between tensors.
 #pragma once
 
 #include <cstdint>
@@ -8,39 +9,46 @@
 #include <vector>
 
 #include "assay/base/result.h"
+#include "assay/plan/budget.h"
 #include "assay/plan/damage_table.h"
+#include "assay/plan/knapsack.h"
 #include "assay/plan/quantize.h"
 
 namespace assay {
 
-// Exactly one member is set.
-struct BudgetRequest {
-  std::optional<double> bpw;    // bits per weight over all tensor bytes
-  std::optional<std::string> size;  // of the file: "700MiB", or "30%" of the input
-  std::optional<std::string> like;  // the bytes of a preset's file
+struct AllocateConstraints {
+  std::vector<GgmlType> types;                         // allowed; empty: every type the table has
+  std::optional<GgmlType> min_type;                    // nothing with fewer bits per weight
+  std::vector<std::pair<std::string, GgmlType>> keep;  // regular expression found in names -> type; first match wins, over all else
 };
 
-struct AllocateConstraints {
-  std::vector<GgmlType> types;                           // allowed; empty: every type the table has
-  std::optional<GgmlType> min_type;                      // nothing with fewer bits per weight
-  std::vector<std::pair<std::string, GgmlType>> keep;    // regular expression of names -> type
+// A row of the table and what it got.
+struct PlanRow {
+  std::string name;
+  GgmlType type = GgmlType::kF32;  // of the members --keep does not name; if it names all, of the first
+  uint64_t bytes = 0;              // of all its tensors, padding not counted
+  double damage = 0;
 };
 
 struct Plan {
-  Recipe recipe;
-  uint64_t file_bytes = 0, tensor_bytes = 0, budget_bytes = 0;  // the budget as file bytes
+  Recipe recipe;  // every matrix of the model
+  uint64_t file_bytes = 0, tensor_bytes = 0, budget_bytes = 0;
   double bpw = 0;
-  double predicted_damage = 0;  // sum over the table's rows
-  double bound = 0, gap = 0, lambda = 0;
-  bool exact = false;
+  double predicted_damage = 0;  // sum over the table's rows, nats per token
+  double bound = 0;             // no recipe within the budget and the constraints has less, by this table
+  double gap = 0;               // (predicted - bound) / predicted
+  double relaxed_bound = 0;     // the Lagrangian bound
+  double lambda = 0;            // nats per token that one byte more would save
+  bool exact = false;           // proven optimal
+  std::vector<PlanRow> rows;    // in the table's order
+  std::vector<std::string> warnings;
 };
 
-// The budget as bytes of the file to be written. `request`: how it will be written (its recipe is ignored).
-Result<uint64_t> budget_bytes(const Checkpoint& checkpoint, const BudgetRequest& budget, const OutputRequest& request);
-
-// Types for every tensor of the table. Errors: kUsage (nothing fits, with the smallest possible size; a type no row can hold),
-// kMismatch (a table of another model).
+// Types for every tensor of the table; matrices it does not know stay as stored. `budget`: bytes of the file (budget_bytes).
+// Considered are the table's types that the rows can hold and that can be encoded (or are the stored ones), negative damages as 0.
+// Errors: kUsage (nothing fits: names the smallest possible file; a row with no type left; a --keep that cannot be met),
+// kMismatch (a table or a --keep of another model).
 Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget, const AllocateConstraints& constraints,
-                      const OutputRequest& request);
+                      const OutputRequest& request, const KnapsackOptions& effort = {});
 
 }  // namespace assay

@@ -1,5 +1,5 @@
 // Runs the peer program (llama_peer.cpp) and hands back its JSON. Interop tests skip, with a clear line, where no llama.cpp
-// library was fetched (scripts/peer.sh). The library's directory: $ASSAY_LLAMA_LIB, else found under .deps/ of the sources.
+// library was fetched (scripts/peer.sh). The library's directory: $ASSAY_LLAMA_LIB, else where peer.sh puts it.
 #pragma once
 
 #include <sys/wait.h>
@@ -12,20 +12,22 @@
 #include <string>
 #include <vector>
 
+#include "tests/interop/python.h"
+
 namespace assay::interop {
 
 // The directory that holds libllama*.so*; empty if there is none.
 inline std::string llama_directory() {
   if (const char* given = std::getenv("ASSAY_LLAMA_LIB")) return given;
+#ifdef __aarch64__
+  constexpr const char* kPlatform = "linux-arm64";
+#else
+  constexpr const char* kPlatform = "linux-x64";
+#endif
   std::error_code error;
-  const std::filesystem::path root = std::filesystem::path(ASSAY_SOURCE_DIR) / ".deps";
-  for (const char* place : {"llama", "llamacpp", "peer"}) {
-    using Walk = std::filesystem::recursive_directory_iterator;
-    for (Walk at(root / place, error), end; !error && at != end; at.increment(error)) {
-      const std::string name = at->path().filename();
-      if (name.starts_with("libllama.") && name.find(".so") != std::string::npos) return at->path().parent_path();
-    }
-  }
+  const std::filesystem::path root = std::filesystem::path(ASSAY_SOURCE_DIR) / ".deps/peer/node_modules/@node-llama-cpp" / kPlatform;
+  for (std::filesystem::recursive_directory_iterator at(root, error), end; !error && at != end; at.increment(error))
+    if (const std::string name = at->path().filename(); name.starts_with("libllama.")) return at->path().parent_path();
   return {};
 }
 
@@ -40,8 +42,8 @@ struct PeerAnswer {
 // Runs `llama_peer DIR arguments...`; the library's log is dropped.
 inline PeerAnswer run_llama_peer(const std::vector<std::string>& arguments) {
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "llama_peer";
-  std::string command = "'" + program.string() + "' '" + llama_directory() + "'";
-  for (const std::string& argument : arguments) command += " '" + argument + "'";
+  std::string command = shell_quoted(program.string()) + " " + shell_quoted(llama_directory());
+  for (const std::string& argument : arguments) command += " " + shell_quoted(argument);
   command += " 2>/dev/null";
   PeerAnswer answer;
   FILE* pipe = popen(command.c_str(), "r");

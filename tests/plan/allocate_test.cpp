@@ -1,0 +1,209 @@
+#include "assay/plan/allocate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "assay/base/text.h"
+#include "tests/plan/small_model.h"
+
+namespace assay {
+namespace {
+
+using small_model::Shape;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using T = GgmlType;
+
+constexpr T kTypes[] = {T::kQ2_K, T::kQ3_K, T::kQ4_K, T::kQ5_K, T::kQ6_K, T::kQ8_0, T::kF16};
+
+class Allocate : public testing::Test {
+ protected:
+  void SetUp() override { checkpoint_ = small_model::make(dir_ / "in.gguf"); }
+
+  // Damage falls by a factor of four per bit, the later the tensor the more it matters.
+  DamageTable table() const {
+    DamageTable result;
+    double weight = 1;
+    for (const TensorInfo& tensor : checkpoint_->tensors()) {
+      if (!is_quantizable(tensor)) continue;
+      DamageRow row{tensor.name, {tensor.name}, {}};
+      for (const T type : kTypes) {
+        const GgmlTypeInfo* info = find_type(type);
+        row.cells.push_back({type, weight * std::exp2(-16.0 * info->block_bytes / info->block_size), 0, false});
+      }
+      result.rows.push_back(row);
+      weight *= 1.3;
+    }
+    return result;
+  }
+
+  OutputFile output_of(const Recipe& recipe) const {
+    OutputRequest request;
+    request.recipe = recipe;
+    return *plan_output(*checkpoint_, request);
+  }
+
+  testing_files::ScratchDirectory dir_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
+};
+
+TEST_F(Allocate, BudgetsInEveryForm) {
+  const OutputFile stored = output_of({});
+  const auto bytes = [&](const BudgetRequest& request) { return budget_bytes(*checkpoint_, request, {}); };
+  EXPECT_EQ(*bytes({.bpw = {}, .size = "300KiB", .like = {}}), 307'200u);
+  EXPECT_EQ(*bytes({.bpw = {}, .size = "50%", .like = {}}), std::filesystem::file_size(dir_ / "in.gguf") / 2);
+  EXPECT_EQ(*bytes({.bpw = 4.5, .size = {}, .like = {}}),
+            stored.header_bytes + static_cast<uint64_t>(4.5 * static_cast<double>(stored.parameters) / 8));
+  const Recipe preset = preset_recipe(**find_preset("Q4_K_M"), checkpoint_->tensors(), preset_context(checkpoint_->metadata(), false));
+  EXPECT_EQ(*bytes({.bpw = {}, .size = {}, .like = "q4_k_m"}), output_of(preset).file_bytes);
+
+  for (const char* wrong : {"0%", "-5%", "x%", "5 apples", "5%%"})
+    EXPECT_EQ(bytes({.bpw = {}, .size = wrong, .like = {}}).error().code, ErrorCode::kUsage) << wrong;
+  EXPECT_EQ(bytes({.bpw = -1, .size = {}, .like = {}}).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(bytes({.bpw = {}, .size = {}, .like = "Q4_K_XXL"}).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(bytes({}).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(bytes({.bpw = 4, .size = "1MiB", .like = {}}).error().code, ErrorCode::kUsage);
+}
+
+TEST_F(Allocate, ThePlanIsTheFileAndKeepsToTheBudget) {
+  for (const double bpw : {3.0, 4.0, 5.5, 8.0}) {
+    SCOPED_TRACE(bpw);
+    const uint64_t budget = *budget_bytes(*checkpoint_, {.bpw = bpw, .size = {}, .like = {}}, {});
+    const auto plan = allocate(*checkpoint_, table(), budget, {}, {});
+    ASSERT_TRUE(plan) << plan.error().message;
+    const OutputFile output = output_of(plan->recipe);
+    EXPECT_EQ(plan->file_bytes, output.file_bytes);
+    EXPECT_LE(plan->file_bytes, budget);
+    EXPECT_EQ(plan->tensor_bytes, output.tensor_bytes);
+    EXPECT_LE(plan->bpw, bpw);
+    EXPECT_GT(plan->bpw, bpw - 0.1);
+    EXPECT_TRUE(plan->exact);
+    EXPECT_EQ(plan->gap, 0);
+    EXPECT_LE(plan->relaxed_bound, plan->predicted_damage);
+    double sum = 0;
+    for (const PlanRow& row : plan->rows) {
+      sum += row.damage;
+      EXPECT_EQ(plan->recipe.types.at(row.name), row.type);
+    }
+    EXPECT_NEAR(plan->predicted_damage, sum, 1e-12);
+    EXPECT_THAT(plan->warnings, IsEmpty());
+    ASSERT_TRUE(write_model(*checkpoint_, output, nullptr, dir_ / "out.gguf", {true, 0}));
+    EXPECT_EQ(std::filesystem::file_size(dir_ / "out.gguf"), plan->file_bytes);
+  }
+}
+
+TEST_F(Allocate, BeatsEveryPresetAtItsBytesByTheTable) {
+  const DamageTable damages = table();
+  for (const char* name : {"Q2_K", "Q3_K_M", "Q4_K_M", "Q6_K"}) {
+    const Recipe preset = preset_recipe(**find_preset(name), checkpoint_->tensors(), preset_context(checkpoint_->metadata(), false));
+    double damage = 0;
+    for (const DamageRow& row : damages.rows)
+      for (const DamageCell& cell : row.cells)
+        if (cell.type == preset.types.at(row.name)) damage += cell.damage;
+    const auto plan = allocate(*checkpoint_, damages, *budget_bytes(*checkpoint_, {.bpw = {}, .size = {}, .like = name}, {}), {}, {});
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_LE(plan->predicted_damage, damage) << name;
+  }
+}
+
+TEST_F(Allocate, GroupsTakeOneType) {
+  DamageTable damages = table();
+  DamageRow group{"layer 0 attention", {}, damages.rows[1].cells};
+  for (const char* part : {"attn_q", "attn_k", "attn_v", "attn_output"}) group.tensors.push_back(std::string("blk.0.") + part + ".weight");
+  std::erase_if(damages.rows, [&](const DamageRow& row) {
+    return std::find(group.tensors.begin(), group.tensors.end(), row.name) != group.tensors.end();
+  });
+  damages.rows.push_back(group);
+  const auto plan = allocate(*checkpoint_, damages, *budget_bytes(*checkpoint_, {.bpw = 5, .size = {}, .like = {}}, {}), {}, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  for (const std::string& tensor : group.tensors) EXPECT_EQ(plan->recipe.types.at(tensor), plan->rows.back().type);
+  EXPECT_EQ(plan->file_bytes, output_of(plan->recipe).file_bytes);
+}
+
+TEST_F(Allocate, ConstraintsHold) {
+  const uint64_t budget = *budget_bytes(*checkpoint_, {.bpw = 6, .size = {}, .like = {}}, {});
+  AllocateConstraints constraints;
+  constraints.types = {T::kQ3_K, T::kQ4_K, T::kQ6_K, T::kQ8_0};
+  constraints.min_type = T::kQ4_K;
+  constraints.keep = {{"blk\\.0\\.attn_v", T::kQ5_K}, {"attn_v", T::kQ8_0}};
+  const auto plan = allocate(*checkpoint_, table(), budget, constraints, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->recipe.types.at("blk.0.attn_v.weight"), T::kQ5_K);  // --keep is above the allowed types
+  EXPECT_EQ(plan->recipe.types.at("blk.1.attn_v.weight"), T::kQ8_0);
+  for (const auto& [name, type] : plan->recipe.types)
+    EXPECT_THAT((std::vector<T>{T::kQ4_K, T::kQ5_K, T::kQ6_K, T::kQ8_0}), Contains(type)) << name;
+  EXPECT_THAT(plan->warnings, IsEmpty());
+  EXPECT_EQ(plan->file_bytes, output_of(plan->recipe).file_bytes);
+
+  constraints.keep = {{"ssm_out", T::kQ8_0}};
+  EXPECT_EQ(allocate(*checkpoint_, table(), budget, constraints, {}).error().code, ErrorCode::kMismatch);
+  constraints.keep = {{"attn_v[", T::kQ8_0}};
+  EXPECT_EQ(allocate(*checkpoint_, table(), budget, constraints, {}).error().code, ErrorCode::kUsage);
+  constraints.keep = {{"attn_v", T::kTQ1_0}};  // no encoder
+  EXPECT_EQ(allocate(*checkpoint_, table(), budget, constraints, {}).error().code, ErrorCode::kUsage);
+  constraints.keep = {};
+  constraints.types = {T::kIQ4_XS};  // not in the table
+  const auto none = allocate(*checkpoint_, table(), budget, constraints, {});
+  EXPECT_THAT(none.error().message, HasSubstr("'token_embd.weight' has no type left"));
+}
+
+TEST_F(Allocate, AKeptTypeTheTableLacksIsCountedAsZeroWithAWarning) {
+  AllocateConstraints constraints;
+  constraints.keep = {{"^output.weight", T::kQ4_0}};
+  const auto plan = allocate(*checkpoint_, table(), 1 << 20, constraints, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_THAT(plan->warnings, testing::ElementsAre(HasSubstr("no damage for 'output.weight'")));
+}
+
+TEST_F(Allocate, MatricesWithoutARowStayAsStored) {
+  DamageTable damages = table();
+  damages.rows.erase(damages.rows.begin());  // token_embd.weight: 40 rows of 256 in F16, 20 KiB
+  const auto plan = allocate(*checkpoint_, damages, *budget_bytes(*checkpoint_, {.bpw = 6, .size = {}, .like = {}}, {}), {}, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->recipe.types.at("token_embd.weight"), T::kF16);
+  EXPECT_THAT(plan->warnings, testing::ElementsAre(HasSubstr("1 matrices (20.00 KiB) are not in the table")));
+  EXPECT_EQ(plan->file_bytes, output_of(plan->recipe).file_bytes);
+}
+
+TEST_F(Allocate, RowsTooShortForATypeDoNotTakeIt) {
+  const auto narrow = small_model::make(dir_ / "narrow.gguf", {1, 96, 256, 8, T::kF16, true});
+  DamageTable damages;
+  for (const TensorInfo& tensor : narrow->tensors())
+    if (is_quantizable(tensor))
+      damages.rows.push_back({tensor.name, {tensor.name}, {{T::kQ4_K, 1e-3, 0, false}, {T::kQ5_0, 1e-3, 0, false}}});
+  const auto plan = allocate(*narrow, damages, *budget_bytes(*narrow, {.bpw = 7, .size = {}, .like = {}}, {}), {}, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->recipe.types.at("blk.0.ffn_down.weight"), T::kQ4_K);
+  EXPECT_EQ(plan->recipe.types.at("blk.0.attn_q.weight"), T::kQ5_0);
+}
+
+TEST_F(Allocate, AnImpossibleBudgetNamesTheSmallestFile) {
+  Recipe smallest;
+  for (const TensorInfo& tensor : checkpoint_->tensors())
+    if (is_quantizable(tensor)) smallest.types[tensor.name] = T::kQ2_K;
+  const uint64_t bytes = output_of(smallest).file_bytes;
+  EXPECT_TRUE(allocate(*checkpoint_, table(), bytes, {}, {}));
+  const auto refused = allocate(*checkpoint_, table(), bytes - 1, {}, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
+  EXPECT_THAT(refused.error().message, HasSubstr(group_digits(bytes)));
+}
+
+TEST_F(Allocate, ATableOfAnotherModelIsRefused) {
+  DamageTable damages = table();
+  damages.rows[3].tensors = {"blk.9.attn_q.weight"};
+  EXPECT_EQ(allocate(*checkpoint_, damages, 1 << 20, {}, {}).error().code, ErrorCode::kMismatch);
+  damages = table();
+  damages.rows[3].tensors = {"blk.0.attn_norm.weight"};
+  EXPECT_EQ(allocate(*checkpoint_, damages, 1 << 20, {}, {}).error().code, ErrorCode::kMismatch);
+  damages = table();
+  damages.rows[3].tensors = damages.rows[2].tensors;
+  EXPECT_EQ(allocate(*checkpoint_, damages, 1 << 20, {}, {}).error().code, ErrorCode::kUsage);
+}
+
+}  // namespace
+}  // namespace assay
