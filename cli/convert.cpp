@@ -1,8 +1,7 @@
 #include <fmt/format.h>
 
 #include "assay/base/text.h"
-#include "assay/file/tensor_role.h"
-#include "assay/plan/quantize.h"
+#include "assay/plan/quantize_job.h"
 #include "cli/command.h"
 
 namespace assay::cli {
@@ -17,17 +16,7 @@ Run declare_convert(CLI::App& app) {
   app.add_option("--outtype", options->type, "auto (as stored), f32, f16, bf16 or q8_0")->check(CLI::IsMember({"auto", "f32", "f16", "bf16", "q8_0"}))->capture_default_str();
   return [options](Context& context) -> Result<Outcome> {
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
-    OutputRequest request;
-    request.quantized = options->type == "q8_0";
-    const TensorInfo* embedding = checkpoint->find("token_embd.weight");
-    GgmlType stored = embedding != nullptr ? embedding->type : GgmlType::kF32;
-    if (options->type != "auto") {
-      stored = find_type(options->type)->type;
-      for (const TensorInfo& tensor : checkpoint->tensors())
-        if (is_quantizable(tensor)) request.recipe.types[tensor.name] = fallback_type(stored, tensor.row_length());
-    }
-    for (const Preset& preset : all_presets())
-      if (preset.base == stored) request.file_type = preset.file_type;
+    ASSAY_ASSIGN(const OutputRequest request, conversion_request(*checkpoint, options->type));
     ASSAY_ASSIGN(const OutputFile output, plan_output(*checkpoint, request));
     context.progress.stage("write", output.tensors.size());
     ASSAY_TRY(write_model(*checkpoint, output, nullptr, options->output, {context.common.force, context.common.threads}, context.progress));

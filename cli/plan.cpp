@@ -3,6 +3,7 @@
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
 #include "assay/plan/allocate.h"
+#include "assay/plan/budget.h"
 #include "cli/command.h"
 #include "cli/table.h"
 

@@ -13,6 +13,7 @@
 #include "assay/base/result.h"
 #include "assay/job/settings.h"
 #include "assay/plan/allocate.h"
+#include "assay/plan/budget.h"
 #include "assay/probe/statistics.h"
 
 namespace assay {

@@ -1,0 +1,109 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "assay/engine.h"
+
+namespace assay {
+namespace {
+
+const std::string kDemo = ASSAY_SOURCE_DIR "/demo/";
+
+OptimizeOptions small_run(const std::string& output) {
+  OptimizeOptions options;
+  options.model = kDemo + "reference-9m";
+  options.calibration = kDemo + "calibration.txt";
+  options.evaluation = kDemo + "evaluation.txt";
+  options.windows.ctx = 128;
+  options.windows.chunks = 12;
+  options.output = output;
+  options.budget.like = "Q3_K_M";
+  options.force = true;
+  return options;
+}
+
+// The whole job on the bundled model: within the budget, better than the preset of the same bytes, the same again.
+TEST(Optimize, BeatsThePresetWithinItsBytesAndRepeats) {
+  const std::string output = testing::TempDir() + "/assay-optimize.gguf";
+  const auto first = assay_engine()->optimize(small_run(output), RunSettings{}, silent_progress());
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_LE(first->measured.bytes, first->plan.budget_bytes);
+  EXPECT_EQ(first->measured.bytes, std::filesystem::file_size(output));
+  EXPECT_EQ(first->measured.bytes, first->plan.file_bytes);
+  ASSERT_TRUE(first->preset);
+  EXPECT_EQ(first->preset->name, "Q3_K_M");
+  EXPECT_LE(first->preset->bytes, first->plan.budget_bytes);
+  EXPECT_TRUE(first->accepted);
+  EXPECT_LT(first->change.high, -0.3);
+  EXPECT_LT(first->plan.gap, 1e-3);
+  const auto second = assay_engine()->optimize(small_run(output), RunSettings{}, silent_progress());
+  ASSERT_TRUE(second) << second.error().message;
+  EXPECT_EQ(second->plan.recipe.types, first->plan.recipe.types);
+  EXPECT_EQ(second->measured.mean_kl.value, first->measured.mean_kl.value);
+  EXPECT_EQ(second->change.low, first->change.low);
+  std::filesystem::remove(output);
+}
+
+TEST(Optimize, RefusesBeforeAnyWork) {
+  OptimizeOptions options = small_run(kDemo + "calibration.txt");
+  options.force = false;
+  const auto exists = assay_engine()->optimize(options, RunSettings{}, silent_progress());
+  ASSERT_FALSE(exists);
+  EXPECT_EQ(exists.error().code, ErrorCode::kUsage);
+  options = small_run(testing::TempDir() + "/assay-small.gguf");
+  options.budget = {};
+  options.budget.size = "1KiB";
+  options.windows.chunks = 2;
+  const auto tiny = assay_engine()->optimize(options, RunSettings{}, silent_progress());
+  ASSERT_FALSE(tiny);
+  EXPECT_EQ(tiny.error().code, ErrorCode::kUsage);
+  EXPECT_FALSE(std::filesystem::exists(options.output));
+}
+
+// The curvature table against the measured sweep on the same windows: the same order of tensors, and the same size.
+TEST(Curvature, AgreesWithTheMeasuredSweep) {
+  MakeTableOptions options;
+  options.model = kDemo + "reference-9m";
+  options.text.path = kDemo + "calibration.txt";
+  options.text.windows.ctx = 256;
+  options.text.windows.chunks = 6;
+  options.types = {GgmlType::kQ3_K, GgmlType::kQ4_K};
+  const auto measured = assay_engine()->measure_table(options, RunSettings{}, silent_progress());
+  ASSERT_TRUE(measured) << measured.error().message;
+  const auto predicted = assay_engine()->predict_table(options, RunSettings{}, silent_progress());
+  ASSERT_TRUE(predicted) << predicted.error().message;
+  ASSERT_EQ(measured->table.rows.size(), predicted->table.rows.size());
+  for (size_t c = 0; c < options.types.size(); ++c) {
+    double sum_measured = 0, sum_predicted = 0;
+    std::vector<std::pair<double, double>> pairs;
+    for (size_t r = 0; r < measured->table.rows.size(); ++r) {
+      const double m = measured->table.rows[r].cells[c].damage, p = predicted->table.rows[r].cells[c].damage;
+      sum_measured += m;
+      sum_predicted += p;
+      pairs.emplace_back(m, p);
+    }
+    EXPECT_NEAR(sum_predicted / sum_measured, 1.0, 0.3);
+    size_t agree = 0, all = 0;
+    for (size_t i = 0; i < pairs.size(); ++i)
+      for (size_t j = 0; j < i; ++j, ++all) agree += (pairs[i].first < pairs[j].first) == (pairs[i].second < pairs[j].second);
+    EXPECT_GT(static_cast<double>(agree) / static_cast<double>(all), 0.85);  // Kendall's tau above 0.7
+  }
+}
+
+TEST(Evaluate, TheModelAgainstItselfIsExactlyZero) {
+  EvaluateOptions options;
+  options.model = options.base = kDemo + "reference-9m";
+  options.text.path = kDemo + "evaluation.txt";
+  options.text.windows.ctx = 128;
+  options.text.windows.chunks = 4;
+  const auto result = assay_engine()->evaluate(options, RunSettings{}, silent_progress());
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_TRUE(result->comparison);
+  EXPECT_EQ(result->comparison->mean_kl(), 0.0);
+  EXPECT_EQ(result->comparison->flip_rate(), 0.0);
+  EXPECT_GT(*result->noise_floor, 0.0);
+  EXPECT_LT(*result->noise_floor, 1e-8);
+}
+
+}  // namespace
+}  // namespace assay
