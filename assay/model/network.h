@@ -27,6 +27,10 @@ std::string_view name_of(Site site);  // "attn_q", ...: the middle of the tensor
 // Replaces a product of a block: gets the site and its input [rows, in], returns [rows, out] with the bias in it.
 using LinearFn = std::function<at::Tensor(Site site, const at::Tensor& x)>;
 
+struct RopeTables {
+  at::Tensor cos, sin;  // [context in use, rope_dims / 2]
+};
+
 // One block's weights, packed. Rows are tokens: S sequences of T tokens are [S * T, width], sequence after sequence.
 class Block {
  public:
@@ -73,7 +77,7 @@ class PlainBlock {
 struct NetworkOptions {
   Compute compute = Compute::kFloat32;
   std::string device = "cpu";
-  uint64_t memory_limit = 0;  // bytes for weights; 0: none. As many blocks as fit stay, the others are decoded when asked for
+  uint64_t memory_limit = 0;  // bytes for resident weights; 0: none. What does not fit is decoded per block and dropped
   int threads = 0;            // for decoding; 0: all
 };
 
@@ -110,5 +114,8 @@ class Network {
   explicit Network(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+// Refuses what the model cannot do: kUsage naming the context, its limit, and a sliding window that it exceeds.
+Status check_context(const Hyper& hyper, uint64_t tokens);
 
 }  // namespace assay
