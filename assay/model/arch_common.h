@@ -1,39 +1,37 @@
-// What the families share when they read GGUF metadata or a Hugging Face config.json. Internal to model/.
+// What the families share when they read GGUF metadata. Internal to model/.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "assay/model/architecture.h"
 
 namespace assay::arch {
 
-// Required and optional keys "<prefix>.<name>", checked against (0, limit].
+// Required and optional keys "<architecture>.<name>". Errors name the key, what it holds and what is needed.
 class KeyReader {
  public:
-  explicit KeyReader(const Metadata& metadata, std::string prefix) : metadata_(metadata), prefix_(std::move(prefix)) {}
+  KeyReader(const Metadata& metadata, std::string_view architecture) : metadata_(metadata), architecture_(architecture) {}
+  std::string key(std::string_view name) const { return architecture_ + "." + std::string(name); }
+  bool has(std::string_view name) const { return metadata_.contains(key(name)); }
+  // 1 to `limit`.
   Result<int> positive(std::string_view name, int limit) const;
   Result<int> positive_or(std::string_view name, int limit, int fallback) const;
+  // Finite, above 0.
   Result<double> real_or(std::string_view name, double fallback) const;
   Result<std::string> text_or(std::string_view name, std::string fallback) const;
+  // An error about a key's value, its cause "corrupt metadata?".
+  tl::unexpected<Error> wrong(std::string_view name, std::string found, std::string needed) const;
 
  private:
   const Metadata& metadata_;
-  std::string prefix_;
+  std::string architecture_;
 };
 
 // Sizes, head counts, context, RoPE and its scaling: the keys all families use.
-Result<Hyper> parse_common(const Metadata& metadata, std::string_view name);
-
-// Fields of config.json. Errors name the field.
-Result<uint64_t> config_size(const nlohmann::json& config, std::string_view field);
-uint64_t config_size_or(const nlohmann::json& config, std::string_view field, uint64_t fallback);
-double config_real_or(const nlohmann::json& config, std::string_view field, double fallback);
-
-// The keys of a decoder with RMS norm and rotary embedding (llama, qwen2, qwen3).
-Result<Metadata> rotary_metadata(const nlohmann::json& config, std::string_view name);
-// Its tensors: attention without biases, gated MLP. `permute`: q and k rows go to interleaved rotary order.
-std::vector<HfTensorRule> rotary_tensors(bool permute, bool qkv_bias, bool qk_norm);
+Result<Hyper> parse_common(const Metadata& metadata, std::string_view architecture);
+// The same for families with RMS norm and rotary embedding.
+Result<Hyper> parse_rotary(const Metadata& metadata, std::string_view architecture, RopeKind pairs);
 
 }  // namespace assay::arch
 

@@ -1,5 +1,7 @@
-// GPT-2: layer norm, learned positions, one matrix for q, k and v, GELU, biases everywhere. Its Hugging Face matrices are transposed (Conv1D).
+// GPT-2: layer norm, learned positions, one matrix for q, k and v, GELU, biases everywhere. Its Hugging Face matrices are transposed
+// (Conv1D).
 #include "assay/model/arch_common.h"
+#include "assay/model/hf_config.h"
 
 namespace assay {
 namespace {
@@ -13,26 +15,30 @@ Result<Hyper> parse(const Metadata& metadata) {
   return hyper;
 }
 
-Result<Metadata> hf_metadata(const nlohmann::json& config) {
-  const auto activation = config.value("activation_function", std::string("gelu_new"));
-  if (activation != "gelu_new" && activation != "gelu_pytorch_tanh") {
-    return fail(ErrorCode::kUnsupported, {"config.json: field 'activation_function'", "is '" + activation + "'", "gelu_new is supported for gpt2", ""});
-  }
+Result<Metadata> hf_metadata(const nlohmann::json& json) {
+  const hf::ConfigReader config(json);
+  ASSAY_ASSIGN(const std::string activation, config.text_or("activation_function", "gelu_new"));
+  if (activation != "gelu_pytorch_tanh") ASSAY_TRY(config.must_be("activation_function", "gelu_new"));
+  ASSAY_TRY(config.must_be("scale_attn_weights", true));
+  ASSAY_TRY(config.must_be("scale_attn_by_inverse_layer_idx", false));
+  ASSAY_TRY(config.must_be("add_cross_attention", false));
+  ASSAY_ASSIGN(const uint64_t layers, config.size("n_layer"));
+  ASSAY_ASSIGN(const uint64_t width, config.size("n_embd"));
+  ASSAY_ASSIGN(const uint64_t ffn, config.size_or("n_inner", 4 * width));
+  ASSAY_ASSIGN(const uint64_t heads, config.size("n_head"));
+  ASSAY_ASSIGN(const uint64_t context, config.size("n_positions"));
+  ASSAY_ASSIGN(const uint64_t vocab, config.size("vocab_size"));
+  ASSAY_ASSIGN(const double eps, config.real_or("layer_norm_epsilon", 1e-5));
   Metadata metadata;
-  ASSAY_ASSIGN(const uint64_t layers, arch::config_size(config, "n_layer"));
-  ASSAY_ASSIGN(const uint64_t width, arch::config_size(config, "n_embd"));
-  ASSAY_ASSIGN(const uint64_t heads, arch::config_size(config, "n_head"));
-  ASSAY_ASSIGN(const uint64_t context, arch::config_size(config, "n_positions"));
-  ASSAY_ASSIGN(const uint64_t vocab, arch::config_size(config, "vocab_size"));
   const auto set_size = [&](const char* key, uint64_t value) { metadata.set(key, MetaValue::u32(static_cast<uint32_t>(value))); };
   metadata.set("general.architecture", MetaValue::string("gpt2"));
   set_size("gpt2.block_count", layers);
   set_size("gpt2.context_length", context);
   set_size("gpt2.embedding_length", width);
-  set_size("gpt2.feed_forward_length", arch::config_size_or(config, "n_inner", 4 * width));
+  set_size("gpt2.feed_forward_length", ffn);
   set_size("gpt2.attention.head_count", heads);
+  metadata.set("gpt2.attention.layer_norm_epsilon", MetaValue::f32(static_cast<float>(eps)));
   set_size("gpt2.vocab_size", vocab);
-  metadata.set("gpt2.attention.layer_norm_epsilon", MetaValue::f32(static_cast<float>(arch::config_real_or(config, "layer_norm_epsilon", 1e-5))));
   return metadata;
 }
 
@@ -62,7 +68,7 @@ std::vector<HfTensorRule> tensors() {
 }  // namespace
 
 const Architecture& gpt2_architecture() {
-  static const Architecture architecture = {"gpt2", {"GPT2LMHeadModel"}, parse, hf_metadata, tensors()};
+  static const Architecture architecture = {"gpt2", {"GPT2LMHeadModel", "gpt2"}, parse, hf_metadata, tensors()};
   return architecture;
 }
 

@@ -1,23 +1,22 @@
-// Llama 2 and 3, Mistral, SmolLM: RMS norm, interleaved rotary embedding, gated SiLU.
+// Llama 2 and 3, Mistral, SmolLM: RMS norm, interleaved rotary embedding, gated SiLU; biases where the checkpoint has them.
 #include "assay/model/arch_common.h"
+#include "assay/model/hf_config.h"
 
 namespace assay {
 namespace {
 
-Result<Hyper> parse(const Metadata& metadata) {
-  ASSAY_ASSIGN(Hyper hyper, arch::parse_common(metadata, "llama"));
-  hyper.rope = RopeKind::kInterleaved;
-  ASSAY_ASSIGN(hyper.norm_eps, arch::KeyReader(metadata, "llama").real_or("attention.layer_norm_rms_epsilon", 1e-5));
-  return hyper;
-}
+Result<Hyper> parse(const Metadata& metadata) { return arch::parse_rotary(metadata, "llama", RopeKind::kInterleaved); }
 
-Result<Metadata> hf_metadata(const nlohmann::json& config) { return arch::rotary_metadata(config, "llama"); }
+Result<Metadata> hf_metadata(const nlohmann::json& config) { return hf::rotary_metadata(config, {"llama"}); }
 
 }  // namespace
 
 const Architecture& llama_architecture() {
-  static const Architecture architecture = {
-      "llama", {"LlamaForCausalLM", "MistralForCausalLM"}, parse, hf_metadata, arch::rotary_tensors(true, true, false)};
+  static const Architecture architecture = {"llama",
+                                            {"LlamaForCausalLM", "MistralForCausalLM", "llama", "mistral"},
+                                            parse,
+                                            hf_metadata,
+                                            hf::rotary_tensors({.permute = true, .qkv_bias = true, .output_bias = true, .mlp_bias = true})};
   return architecture;
 }
 

@@ -4,6 +4,8 @@
 #include <array>
 
 #include "assay/model/network.h"
+#include "assay/model/rope_cache.h"
+#include "assay/model/row_kernels.h"
 
 namespace assay {
 
@@ -13,7 +15,7 @@ struct NormWeights {
 
 struct Block::Weights {
   std::shared_ptr<const Hyper> hyper;
-  std::shared_ptr<const RopeTables> rope;
+  std::shared_ptr<const RopeCache> rope;  // null without rotary embedding
   std::array<Matrix, kSiteCount> matrices;
   std::array<at::Tensor, kSiteCount> biases;
   NormWeights attention_norm, ffn_norm;
@@ -23,11 +25,15 @@ struct Block::Weights {
 struct PlainBlock::Weights {
   int layer = 0;
   std::shared_ptr<const Hyper> hyper;
-  std::shared_ptr<const RopeTables> rope;
+  std::shared_ptr<const RopeCache> rope;  // null without rotary embedding
   std::array<at::Tensor, kSiteCount> matrices, biases;
   NormWeights attention_norm, ffn_norm;
   at::Tensor q_norm, k_norm;
 };
+
+inline RopePairs rope_pairs(const Hyper& hyper) {
+  return hyper.rope == RopeKind::kInterleaved ? RopePairs::kInterleaved : RopePairs::kHalfSplit;
+}
 
 // The norm of `hyper`'s kind, differentiable.
 at::Tensor plain_norm(const NormWeights& weights, const Hyper& hyper, const at::Tensor& x);

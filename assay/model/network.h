@@ -27,28 +27,25 @@ std::string_view name_of(Site site);  // "attn_q", ...: the middle of the tensor
 // Replaces a product of a block: gets the site and its input [rows, in], returns [rows, out] with the bias in it.
 using LinearFn = std::function<at::Tensor(Site site, const at::Tensor& x)>;
 
-struct RopeTables {
-  at::Tensor cos, sin;  // [context in use, rope_dims / 2]
-};
-
 // One block's weights, packed. Rows are tokens: S sequences of T tokens are [S * T, width], sequence after sequence.
 class Block {
  public:
   bool has(Site site) const;
   at::Tensor linear(Site site, const at::Tensor& x) const;
-  at::Tensor attention_input(const at::Tensor& h) const;  // norm
-  at::Tensor ffn_input(const at::Tensor& h) const;        // norm
+  at::Tensor attention_input(const at::Tensor& h) const;                    // norm
+  at::Tensor ffn_input(const at::Tensor& h) const;                          // norm
   at::Tensor activate(const at::Tensor& gate, const at::Tensor& up) const;  // gate: undefined where the MLP has none
   // Causal attention. q holds rows [query_begin, query_end) of every sequence, k and v all rows; returns q's rows [.., heads * head_dim].
-  at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens, int64_t query_begin,
-                       int64_t query_end) const;
+  at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens,
+                       int64_t query_begin, int64_t query_end) const;
   // The same from one matrix's output [all rows, q | k | v].
   at::Tensor attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end) const;
 
   // The whole block; `linear` (may be empty) replaces the products.
   at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;
   // The last block: queries, output projection and MLP on positions [begin, end) only; returns those rows.
-  at::Tensor forward_scored(const at::Tensor& h, int64_t sequences, int64_t tokens, int64_t begin, int64_t end, const LinearFn& linear = {}) const;
+  at::Tensor forward_scored(const at::Tensor& h, int64_t sequences, int64_t tokens, int64_t begin, int64_t end,
+                            const LinearFn& linear = {}) const;
 
   struct Weights;
   explicit Block(std::unique_ptr<Weights> weights);
@@ -63,7 +60,7 @@ class Block {
 class PlainBlock {
  public:
   at::Tensor linear(Site site, const at::Tensor& x) const;
-  at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear) const;
+  at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;
   std::string tensor(Site site) const;  // its GGUF name
 
   struct Weights;
@@ -77,7 +74,7 @@ class PlainBlock {
 struct NetworkOptions {
   Compute compute = Compute::kFloat32;
   std::string device = "cpu";
-  uint64_t memory_limit = 0;  // bytes for resident weights; 0: none. What does not fit is decoded per block and dropped
+  uint64_t memory_limit = 0;  // bytes for weights; 0: none. As many blocks as fit stay, the others are decoded when asked for
   int threads = 0;            // for decoding; 0: all
 };
 
@@ -114,8 +111,5 @@ class Network {
   explicit Network(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
-
-// Refuses what the model cannot do: kUsage naming the context, its limit, and a sliding window that it exceeds.
-Status check_context(const Hyper& hyper, uint64_t tokens);
 
 }  // namespace assay

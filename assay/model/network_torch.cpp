@@ -1,56 +1,46 @@
-#include "assay/model/network.h"
-
 #include <algorithm>
+#include <charconv>
 #include <mutex>
-#include <set>
 
 #include "assay/base/text.h"
-#include "assay/model/block_weights.h"
-#include "assay/model/rope_tables.h"
+#include "assay/file/tensor_role.h"
+#include "assay/model/network.h"
+#include "assay/model/rope_cache.h"
 #include "assay/model/row_kernels.h"
+#include "assay/model/weight_loader.h"
 
 namespace assay {
 namespace {
 
-constexpr Site kSites[] = {Site::kQ, Site::kK, Site::kV, Site::kQkv, Site::kO, Site::kGate, Site::kUp, Site::kDown};
-
-std::string shape_text(std::span<const uint64_t> dims) {
-  std::vector<std::string> parts;
-  for (const uint64_t dim : dims) parts.push_back(std::to_string(dim));
-  return "[" + join(parts, ", ") + "]";
-}
-
-// Every tensor the architecture needs is there with its shape, and nothing else.
-Status check_tensors(const Checkpoint& checkpoint, const Hyper& hyper) {
-  std::set<std::string> known;
-  for (const TensorSpec& spec : expected_tensors(hyper)) {
-    known.insert(spec.name);
-    const TensorInfo* tensor = checkpoint.find(spec.name);
-    if (tensor == nullptr) {
-      if (!spec.required) continue;
-      return fail(ErrorCode::kNotFound, {"model: tensor '" + spec.name + "'", "is missing", hyper.architecture + " needs it with shape " + shape_text(spec.dims), "incomplete file, or a wrong block_count"});
-    }
-    const std::span<const uint64_t> dims(tensor->dims.data(), spec.dims.size());
-    const bool rest_is_one = std::all_of(tensor->dims.begin() + static_cast<ptrdiff_t>(spec.dims.size()), tensor->dims.end(), [](uint64_t d) { return d == 1; });
-    if (!std::equal(dims.begin(), dims.end(), spec.dims.begin()) || !rest_is_one) {
-      return fail(ErrorCode::kMismatch, {"model: tensor '" + spec.name + "'", "has shape " + shape_text({tensor->dims.data(), tensor->n_dims}), "shape " + shape_text(spec.dims) + " is needed", "metadata and tensors disagree"});
-    }
-  }
-  for (const TensorInfo& tensor : checkpoint.tensors()) {
-    if (known.contains(tensor.name)) continue;
-    return fail(ErrorCode::kMismatch, {"model: tensor '" + printable(tensor.name) + "'", "is not part of a " + hyper.architecture + " model of " + std::to_string(hyper.layers) + " blocks", "", "a variant of the architecture that is not supported"});
-  }
-  return {};
-}
+constexpr const char* kEmbedding = "token_embd.weight";
+constexpr const char* kOutput = "output.weight";
 
 Result<at::Device> parse_device(const std::string& name) {
   if (name == "cpu") return at::Device(at::kCPU);
-  if (name == "cuda" || name.starts_with("cuda:")) {
-    if (!at::hasCUDA()) return fail(ErrorCode::kUsage, {"device '" + name + "'", "is not available", "a CUDA build of libtorch and a GPU are needed", "use --device cpu"});
-    const int index = name == "cuda" ? 0 : std::atoi(name.c_str() + 5);
-    return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+  int index = 0;
+  if (name.starts_with("cuda:")) {
+    const char* end = name.data() + name.size();
+    const auto [rest, error] = std::from_chars(name.data() + 5, end, index);
+    if (error != std::errc{} || rest != end || index < 0 || index > 127) index = -1;
+  } else if (name != "cuda") {
+    index = -1;
   }
-  return fail(ErrorCode::kUsage, {"device '" + printable(name) + "'", "is not known", "cpu, cuda or cuda:N", ""});
+  if (index < 0) return fail(ErrorCode::kUsage, {"device '" + printable(name) + "'", "is not known", "cpu, cuda or cuda:N", ""});
+  if (!at::hasCUDA())
+    return fail(ErrorCode::kUsage, {"device '" + name + "'", "is not available", "a CUDA build of libtorch and a GPU are needed", ""});
+  return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+Result<std::shared_ptr<const RopeCache>> make_rope(const Checkpoint& checkpoint, const Hyper& hyper, at::Device device) {
+  if (hyper.rope == RopeKind::kNone) return std::shared_ptr<const RopeCache>();
+  std::vector<float> factors;
+  if (const TensorInfo* info = checkpoint.find("rope_freqs.weight")) {
+    ASSAY_ASSIGN(factors, checkpoint.read_float(*info));
+    if (std::any_of(factors.begin(), factors.end(), [](float factor) { return !(factor > 0); }))
+      return fail(ErrorCode::kBadInput,
+                  {"model: tensor 'rope_freqs.weight'", "holds a value that is not above 0", "it divides frequencies", ""});
+  }
+  return std::make_shared<const RopeCache>(rope_angles(hyper, factors), device);
 }
 
 }  // namespace
@@ -58,99 +48,37 @@ Result<at::Device> parse_device(const std::string& name) {
 struct Network::State {
   std::shared_ptr<const Checkpoint> checkpoint;
   std::shared_ptr<const Hyper> hyper;
-  std::shared_ptr<const RopeTables> rope;
   NetworkOptions options;
   at::Device device = at::kCPU;
-  at::Tensor embedding, positions;  // [vocab, d] (bf16 where the file is), [context, d]
+  std::unique_ptr<const WeightLoader> loader;
+  Embedding embedding;
+  at::Tensor positions;  // [context, d]
   NormWeights output_norm;
   Matrix head;
-  bool resident = true;
+  int kept_blocks = 0;  // the first ones stay once they are decoded; of the others only the last one used
   mutable std::mutex mutex;
-  mutable std::vector<std::shared_ptr<const Block>> blocks;  // kept ones
+  mutable std::vector<std::shared_ptr<const Block>> kept;
+  mutable std::shared_ptr<const Block> passing;
+  mutable int passing_layer = -1;
 
-  // As stored, float32, on the CPU: [out, in] or [n].
-  Result<at::Tensor> read(const std::string& name) const {
-    const TensorInfo* info = checkpoint->find(name);
-    if (info == nullptr) return fail(ErrorCode::kNotFound, {"model: tensor '" + printable(name) + "'", "is not in the model", "", ""});
-    ASSAY_ASSIGN(std::vector<float> values, checkpoint->read_float(*info, options.threads));
-    const auto columns = static_cast<int64_t>(info->row_length());
-    auto* owner = new std::vector<float>(std::move(values));
-    at::Tensor flat = at::from_blob(owner->data(), {static_cast<int64_t>(owner->size())}, [owner](void*) { delete owner; }, at::kFloat);
-    return info->n_dims == 1 ? flat : flat.view({-1, columns});
-  }
-  Result<at::Tensor> read_to_device(const std::string& name) const {
-    ASSAY_ASSIGN(const at::Tensor value, read(name));
-    return value.to(device);
-  }
-  bool has(const std::string& name) const { return checkpoint->find(name) != nullptr; }
-
-  Result<NormWeights> read_norm(const std::string& stem) const {
-    NormWeights weights;
-    ASSAY_ASSIGN(weights.weight, read_to_device(stem + ".weight"));
-    if (hyper->norm == NormKind::kLayer) {
-      ASSAY_ASSIGN(weights.bias, read_to_device(stem + ".bias"));
-    }
-    return weights;
-  }
-
-  // The parts that Block and PlainBlock share.
-  template <class Weights>
-  Status read_common(int layer, Weights& weights) const {
-    const std::string stem = "blk." + std::to_string(layer) + ".";
-    weights.hyper = hyper;
-    weights.rope = rope;
-    ASSAY_ASSIGN(weights.attention_norm, read_norm(stem + "attn_norm"));
-    ASSAY_ASSIGN(weights.ffn_norm, read_norm(stem + "ffn_norm"));
-    if (hyper->qk_norm) {
-      ASSAY_ASSIGN(weights.q_norm, read_to_device(stem + "attn_q_norm.weight"));
-      ASSAY_ASSIGN(weights.k_norm, read_to_device(stem + "attn_k_norm.weight"));
-    }
-    for (const Site site : kSites) {
-      const std::string bias = stem + std::string(name_of(site)) + ".bias";
-      if (has(bias)) {
-        ASSAY_ASSIGN(weights.biases[static_cast<size_t>(site)], read_to_device(bias));
-      }
-    }
-    return {};
-  }
-
-  Result<std::shared_ptr<const Block>> make_block(int layer) const {
-    auto weights = std::make_unique<Block::Weights>();
-    ASSAY_TRY(read_common(layer, *weights));
-    for (const Site site : kSites) {
-      const std::string name = "blk." + std::to_string(layer) + "." + std::string(name_of(site)) + ".weight";
-      if (!has(name)) continue;
-      ASSAY_ASSIGN(const at::Tensor plain, read(name));
-      weights->matrices[static_cast<size_t>(site)] = Matrix::pack(plain, options.compute, device);
-    }
-    return std::make_shared<const Block>(std::move(weights));
-  }
-
-  Status make_rope() {
-    if (hyper->rope == RopeKind::kNone) return {};
-    std::vector<float> factors;
-    if (const TensorInfo* info = checkpoint->find("rope_freqs.weight")) {
-      ASSAY_ASSIGN(factors, checkpoint->read_float(*info));
-    }
-    const RopeAngles angles = rope_angles(*hyper, factors);
-    constexpr int kTabulated = 1 << 16;  // positions; a longer context is refused before it gets here
-    const int64_t rows = std::min(hyper->context, kTabulated);
-    const at::Tensor frequency = at::tensor(angles.frequency, at::kDouble);
-    const at::Tensor angle = at::arange(rows, at::kDouble).unsqueeze(1) * frequency.unsqueeze(0);
-    auto tables = std::make_shared<RopeTables>();
-    tables->cos = (angle.cos() * angles.magnitude).to(device, at::kFloat);
-    tables->sin = (angle.sin() * angles.magnitude).to(device, at::kFloat);
-    rope = std::move(tables);
-    return {};
-  }
-
-  // What stays in memory: everything, or only what is outside the blocks.
+  // Blocks are used in order, again and again: keeping the first that fit beats dropping the least recently used.
   void plan_memory() {
-    uint64_t weights = 0;
-    const uint64_t element = options.compute == Compute::kFloat32 ? 4 : 2;
-    for (const TensorInfo& tensor : checkpoint->tensors()) weights += tensor.elements() * element;
-    resident = options.memory_limit == 0 || weights <= options.memory_limit;
-    blocks.resize(static_cast<size_t>(hyper->layers));
+    std::vector<uint64_t> blocks(static_cast<size_t>(hyper->layers));
+    uint64_t total = embedding.bytes() + static_cast<uint64_t>(head.bytes());
+    for (const TensorInfo& tensor : checkpoint->tensors()) {
+      const int layer = role_of(tensor.name).layer;
+      if (layer >= 0) blocks[static_cast<size_t>(layer)] += loader->packed_bytes(tensor);
+    }
+    kept.resize(blocks.size());
+    uint64_t all = total;
+    for (const uint64_t block : blocks) all += block;
+    if (options.memory_limit == 0 || all <= options.memory_limit) {
+      kept_blocks = hyper->layers;
+      return;
+    }
+    total += *std::max_element(blocks.begin(), blocks.end());  // the passing one
+    while (kept_blocks < hyper->layers && total + blocks[static_cast<size_t>(kept_blocks)] <= options.memory_limit)
+      total += blocks[static_cast<size_t>(kept_blocks++)];
   }
 };
 
@@ -164,33 +92,31 @@ Result<std::shared_ptr<const Network>> Network::load(std::shared_ptr<const Check
   state->checkpoint = checkpoint;
   state->options = options;
   ASSAY_ASSIGN(state->device, parse_device(options.device));
-  ASSAY_ASSIGN(const Hyper hyper, parse_hyper(checkpoint->metadata(), checkpoint->find("output.weight") != nullptr));
-  state->hyper = std::make_shared<const Hyper>(hyper);
-  ASSAY_TRY(check_tensors(*checkpoint, hyper));
+  ASSAY_ASSIGN(Hyper hyper, parse_hyper(checkpoint->metadata(), checkpoint->find(kOutput) != nullptr));
+  ASSAY_TRY(check_tensors(hyper, checkpoint->tensors()));
+  state->hyper = std::make_shared<const Hyper>(std::move(hyper));
+  ASSAY_ASSIGN(auto rope, make_rope(*checkpoint, *state->hyper, state->device));
+  state->loader =
+      std::make_unique<const WeightLoader>(checkpoint, state->hyper, std::move(rope), options.compute, state->device, options.threads);
+  const WeightLoader& loader = *state->loader;
+  ASSAY_ASSIGN(state->embedding, loader.read_embedding(kEmbedding));
+  if (state->hyper->learned_positions) {
+    ASSAY_ASSIGN(state->positions, loader.read_to_device("position_embd.weight"));
+  }
+  ASSAY_ASSIGN(state->output_norm, loader.read_norm("output_norm"));
+  ASSAY_ASSIGN(state->head, loader.read_matrix(state->hyper->tied ? kEmbedding : kOutput));
   state->plan_memory();
-  ASSAY_TRY(state->make_rope());
-  ASSAY_ASSIGN(const at::Tensor embedding, state->read("token_embd.weight"));
-  const TensorInfo* stored = checkpoint->find("token_embd.weight");
-  state->embedding = stored->type == GgmlType::kBF16 ? embedding.to(at::kBFloat16) : embedding;  // exact, half the memory
-  if (hyper.learned_positions) {
-    ASSAY_ASSIGN(state->positions, state->read_to_device("position_embd.weight"));
-  }
-  ASSAY_ASSIGN(state->output_norm, state->read_norm("output_norm"));
-  if (hyper.tied) {
-    state->head = Matrix::pack(embedding, options.compute, state->device);
-  } else {
-    ASSAY_ASSIGN(const at::Tensor head, state->read("output.weight"));
-    state->head = Matrix::pack(head, options.compute, state->device);
-  }
+
+  const int layers = state->hyper->layers, kept_blocks = state->kept_blocks;
   std::shared_ptr<const Network> network(new Network(std::move(state)));
-  if (!network->resident()) {
-    progress.log("model: weights exceed the memory limit of " + format_bytes(options.memory_limit) + "; blocks are decoded when needed");
-    return network;
+  if (kept_blocks < layers) {
+    progress.log("model: " + std::to_string(kept_blocks) + " of " + std::to_string(layers) + " blocks fit the memory limit of " +
+                 format_bytes(options.memory_limit) + "; the others are decoded each time they are used");
   }
-  progress.stage("load", static_cast<uint64_t>(hyper.layers));
-  for (int layer = 0; layer < hyper.layers; ++layer) {
+  progress.stage("load", static_cast<uint64_t>(kept_blocks));
+  for (int layer = 0; layer < kept_blocks; ++layer) {
     if (progress.interrupted()) return fail(ErrorCode::kInterrupted, "model: interrupted while loading");
-    ASSAY_ASSIGN(const auto block, network->block(layer));
+    ASSAY_TRY(network->block(layer).map([](const auto&) {}));
     progress.update(static_cast<uint64_t>(layer) + 1);
   }
   return network;
@@ -201,45 +127,41 @@ const Checkpoint& Network::checkpoint() const { return *state_->checkpoint; }
 Compute Network::compute() const { return state_->options.compute; }
 at::Device Network::device() const { return state_->device; }
 const Matrix& Network::head() const { return state_->head; }
-bool Network::resident() const { return state_->resident; }
+bool Network::resident() const { return state_->kept_blocks == state_->hyper->layers; }
 
 Result<std::shared_ptr<const Block>> Network::block(int layer) const {
-  const auto index = static_cast<size_t>(layer);
-  {
-    const std::lock_guard lock(state_->mutex);
-    if (state_->blocks[index]) return state_->blocks[index];
+  const State& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  if (layer >= state.kept_blocks) {
+    if (state.passing_layer == layer) return state.passing;
+    state.passing.reset();  // before the next one takes its place
+    state.passing_layer = -1;
+    ASSAY_ASSIGN(state.passing, state.loader->read_block(layer));
+    state.passing_layer = layer;
+    return state.passing;
   }
-  ASSAY_ASSIGN(std::shared_ptr<const Block> block, state_->make_block(layer));
-  const std::lock_guard lock(state_->mutex);
-  if (!state_->resident) std::fill(state_->blocks.begin(), state_->blocks.end(), nullptr);  // one block at a time
-  state_->blocks[index] = block;
-  return block;
+  std::shared_ptr<const Block>& kept = state.kept[static_cast<size_t>(layer)];
+  if (!kept) {
+    ASSAY_ASSIGN(kept, state.loader->read_block(layer));
+  }
+  return kept;
 }
 
-Result<std::shared_ptr<const PlainBlock>> Network::plain_block(int layer) const {
-  at::NoGradGuard no_grad;
-  auto weights = std::make_unique<PlainBlock::Weights>();
-  weights->layer = layer;
-  ASSAY_TRY(state_->read_common(layer, *weights));
-  for (const Site site : kSites) {
-    const std::string name = tensor_name(layer, site);
-    if (state_->has(name)) {
-      ASSAY_ASSIGN(weights->matrices[static_cast<size_t>(site)], state_->read_to_device(name));
-    }
-  }
-  return std::make_shared<const PlainBlock>(std::move(weights));
-}
+Result<std::shared_ptr<const PlainBlock>> Network::plain_block(int layer) const { return state_->loader->read_plain_block(layer); }
 
 Result<at::Tensor> Network::embed(const at::Tensor& tokens) const {
   at::NoGradGuard no_grad;
   ASSAY_TRY(check_context(*state_->hyper, static_cast<uint64_t>(tokens.size(1))));
-  const at::Tensor flat = tokens.flatten();
-  const int32_t* ids = flat.const_data_ptr<int32_t>();
-  for (int64_t i = 0; i < flat.numel(); ++i) {
-    if (ids[i] >= 0 && ids[i] < state_->hyper->vocab) continue;
-    return fail(ErrorCode::kMismatch, {"model: token " + std::to_string(ids[i]), "is outside the vocabulary of " + std::to_string(state_->hyper->vocab), "", "the tokenizer belongs to another model?"});
+  const at::Tensor flat = tokens.contiguous();
+  const std::span<const int32_t> ids(flat.const_data_ptr<int32_t>(), static_cast<size_t>(flat.numel()));
+  const int vocab = state_->hyper->vocab;
+  const auto outside = std::find_if(ids.begin(), ids.end(), [vocab](int32_t id) { return id < 0 || id >= vocab; });
+  if (outside != ids.end()) {
+    return fail(ErrorCode::kMismatch, {"model: token " + std::to_string(*outside), "is outside the vocabulary of " + std::to_string(vocab),
+                                       "", "the tokenizer belongs to another model?"});
   }
-  at::Tensor h = state_->embedding.index_select(0, flat).to(state_->device, at::kFloat);
+  ASSAY_ASSIGN(at::Tensor h, state_->embedding.rows(ids));
+  h = h.to(state_->device);
   if (state_->positions.defined()) h.add_(state_->positions.narrow(0, 0, tokens.size(1)).repeat({tokens.size(0), 1}));
   return h;
 }
@@ -252,17 +174,10 @@ at::Tensor Network::final_norm(const at::Tensor& h) const {
 
 at::Tensor Network::final_norm_plain(const at::Tensor& h) const { return plain_norm(state_->output_norm, *state_->hyper, h); }
 
-Result<at::Tensor> Network::plain_weight(const std::string& tensor) const { return state_->read(tensor); }
+Result<at::Tensor> Network::plain_weight(const std::string& tensor) const { return state_->loader->read(tensor); }
 
-std::string Network::tensor_name(int layer, Site site) const {
-  return "blk." + std::to_string(layer) + "." + std::string(name_of(site)) + ".weight";
-}
-std::string Network::head_tensor() const { return state_->hyper->tied ? embedding_tensor() : "output.weight"; }
-std::string Network::embedding_tensor() const { return "token_embd.weight"; }
-
-Status check_context(const Hyper& hyper, uint64_t tokens) {
-  if (tokens <= static_cast<uint64_t>(hyper.context)) return {};
-  return fail(ErrorCode::kUsage, {"model: a context of " + group_digits(tokens) + " tokens", "is beyond the model's " + group_digits(static_cast<uint64_t>(hyper.context)), "choose --ctx within it", ""});
-}
+std::string Network::tensor_name(int layer, Site site) const { return block_tensor(layer, site); }
+std::string Network::head_tensor() const { return state_->hyper->tied ? kEmbedding : kOutput; }
+std::string Network::embedding_tensor() const { return kEmbedding; }
 
 }  // namespace assay

@@ -19,13 +19,13 @@ RopeAngles rope_angles(const Hyper& hyper, std::span<const float> factors) {
   const int half = hyper.rope_dims / 2;
   const auto dims = static_cast<double>(hyper.rope_dims);
   const RopeScaling& scaling = hyper.scaling;
+  angles.magnitude = scaling.magnitude;
   double low = 0, high = 0;
   if (scaling.kind == RopeScaling::Kind::kYarn) {
     const auto context = static_cast<double>(scaling.original_context);
     low = std::max(0.0, std::floor(yarn_dimension(scaling.beta_fast, dims, hyper.rope_base, context)));
     high = std::min(dims - 1, std::ceil(yarn_dimension(scaling.beta_slow, dims, hyper.rope_base, context)));
     if (high <= low) high = low + 0.001;
-    angles.magnitude = scaling.attention_factor > 0 ? scaling.attention_factor : (scaling.factor > 1 ? 0.1 * std::log(scaling.factor) + 1 : 1);
   }
   for (int i = 0; i < half; ++i) {
     double frequency = std::pow(hyper.rope_base, -2.0 * i / dims);

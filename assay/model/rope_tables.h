@@ -12,7 +12,7 @@ namespace assay {
 
 struct RopeAngles {
   std::vector<double> frequency;  // radians per position, [rope_dims / 2]
-  double magnitude = 1;           // multiplies cos and sin (yarn)
+  double magnitude = 1;           // multiplies cos and sin
 };
 
 // `factors`: the content of rope_freqs.weight (divisors), or empty.

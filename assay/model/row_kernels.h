@@ -24,4 +24,7 @@ enum class RopePairs { kInterleaved, kHalfSplit };
 // positions: int32 [rows]; cos, sin: [max_position, dims / 2].
 void rope_(at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin, RopePairs pairs);
 
+// The same as a new tensor by ATen's operators, differentiable. x [.., rows, heads, head_dim]; cos, sin [rows, dims / 2].
+at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, RopePairs pairs);
+
 }  // namespace assay

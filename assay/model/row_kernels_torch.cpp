@@ -1,5 +1,4 @@
 #include "assay/model/row_kernels.h"
-
 #include "assay/model/row_math.h"
 
 namespace assay {
@@ -9,22 +8,6 @@ constexpr int64_t kRowGrain = 8;          // rows per task
 constexpr int64_t kElementGrain = 16384;  // elements per task of an element-wise kernel; a multiple of the vector width
 
 size_t as_size(int64_t n) { return static_cast<size_t>(n); }
-
-// The same operators in ATen, differentiable and for other devices: (shape [.., heads, head_dim]) rotation by pairs.
-at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, RopePairs pairs) {
-  const int64_t dims = 2 * cos.size(-1);
-  const at::Tensor part = x.narrow(-1, 0, dims);
-  const at::Tensor c = cos.unsqueeze(-2), s = sin.unsqueeze(-2);
-  at::Tensor turned;
-  if (pairs == RopePairs::kInterleaved) {
-    const at::Tensor a = part.slice(-1, 0, dims, 2), b = part.slice(-1, 1, dims, 2);
-    turned = at::stack({a * c - b * s, a * s + b * c}, -1).flatten(-2);
-  } else {
-    const at::Tensor a = part.narrow(-1, 0, dims / 2), b = part.narrow(-1, dims / 2, dims / 2);
-    turned = at::cat({a * c - b * s, a * s + b * c}, -1);
-  }
-  return dims == x.size(-1) ? turned : at::cat({turned, x.narrow(-1, dims, x.size(-1) - dims)}, -1);
-}
 
 }  // namespace
 
@@ -64,9 +47,8 @@ at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
   const float* gates = a.const_data_ptr<float>();
   const float* ups = b.const_data_ptr<float>();
   float* to = out.mutable_data_ptr<float>();
-  at::parallel_for(0, a.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
-    row::silu_multiply(gates + begin, ups + begin, as_size(end - begin), to + begin);
-  });
+  at::parallel_for(0, a.numel(), kElementGrain,
+                   [&](int64_t begin, int64_t end) { row::silu_multiply(gates + begin, ups + begin, as_size(end - begin), to + begin); });
   return out;
 }
 
@@ -81,9 +63,24 @@ at::Tensor gelu_tanh(const at::Tensor& x) {
   return out;
 }
 
+at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, RopePairs pairs) {
+  const int64_t dims = 2 * cos.size(-1);
+  const at::Tensor part = x.narrow(-1, 0, dims);
+  const at::Tensor c = cos.unsqueeze(-2), s = sin.unsqueeze(-2);
+  at::Tensor turned;
+  if (pairs == RopePairs::kInterleaved) {
+    const at::Tensor a = part.slice(-1, 0, dims, 2), b = part.slice(-1, 1, dims, 2);
+    turned = at::stack({a * c - b * s, a * s + b * c}, -1).flatten(-2);
+  } else {
+    const at::Tensor a = part.narrow(-1, 0, dims / 2), b = part.narrow(-1, dims / 2, dims / 2);
+    turned = at::cat({a * c - b * s, a * s + b * c}, -1);
+  }
+  return dims == x.size(-1) ? turned : at::cat({turned, x.narrow(-1, dims, x.size(-1) - dims)}, -1);
+}
+
 void rope_(at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin, RopePairs pairs) {
   if (!x.is_cpu() || !x.is_contiguous()) {
-    x.copy_(rotated(x, cos.index_select(0, positions), sin.index_select(0, positions), pairs));
+    x.copy_(rope(x, cos.index_select(0, positions), sin.index_select(0, positions), pairs));
     return;
   }
   const int64_t heads = x.size(1), head_dim = x.size(2), half = cos.size(1);

@@ -1,0 +1,17 @@
+// Causal grouped-query attention of whole sequences. Rule of rows (CPU): a sequence's result depends neither on the other sequences
+// nor on the threads. Differentiable. Non-goals: a cache of keys and values across calls.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "assay/model/architecture.h"
+
+namespace assay {
+
+// q: [sequences, queries, heads, head_dim], the positions query_begin, query_begin + 1, ... of each sequence; k, v: [sequences, tokens,
+// kv_heads, head_dim], all positions -> [sequences * queries, heads * head_dim]. Honours hyper's sliding window.
+at::Tensor attend(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin);
+
+}  // namespace assay
