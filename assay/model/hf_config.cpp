@@ -6,13 +6,9 @@
 #include "assay/base/text.h"
 
 namespace assay::hf {
-namespace {
-
 std::string shown(const nlohmann::json& value) {
   return printable(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), 60);
 }
-
-}  // namespace
 
 const nlohmann::json* ConfigReader::find(std::string_view field) const {
   const auto found = object_.find(field);

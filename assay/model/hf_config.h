@@ -10,6 +10,8 @@
 
 namespace assay::hf {
 
+std::string shown(const nlohmann::json& value);  // at most 60 bytes, for messages
+
 // Fields of one JSON object; null counts as absent. Errors name the field, what it holds and what is needed.
 class ConfigReader {
  public:

@@ -106,9 +106,12 @@ Result<std::shared_ptr<const Checkpoint>> HfCheckpoint::open(const std::string& 
 }
 
 Result<const Architecture*> architecture_of(const hf::ConfigReader& config) {
-  const nlohmann::json* classes = config.find("architectures");
-  if (classes != nullptr && classes->is_array() && !classes->empty() && (*classes)[0].is_string())
-    return find_hf_architecture((*classes)[0].get<std::string>());
+  if (const nlohmann::json* classes = config.find("architectures"); classes != nullptr && !classes->empty()) {
+    if (!classes->is_array() || !classes->front().is_string())
+      return fail(ErrorCode::kBadInput,
+                  {config.name_of("architectures"), "is " + hf::shown(*classes), "a list of class names is needed", ""});
+    return find_hf_architecture(classes->front().get<std::string>());
+  }
   ASSAY_ASSIGN(const std::string type, config.text_or("model_type", ""));
   if (!type.empty()) return find_hf_architecture(type);
   return fail(ErrorCode::kNotFound,
