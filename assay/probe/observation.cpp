@@ -1,6 +1,5 @@
 #include "assay/probe/observation.h"
 
-#include <algorithm>
 #include <cmath>
 
 namespace assay {
@@ -33,64 +32,85 @@ WindowSums sum_window(uint32_t document, std::span<const PositionObservation> po
   return sums;
 }
 
-WindowSums& WindowSums::operator+=(const WindowSums& other) {
-  count += other.count;
-  nll += other.nll;
-  nll_base += other.nll_base;
-  nll_difference += other.nll_difference;
-  kl += other.kl;
-  kl_square += other.kl_square;
-  margin_change += other.margin_change;
-  dp += other.dp;
-  dp_square += other.dp_square;
-  flips += other.flips;
-  return *this;
+void WindowTotals::add(const WindowSums& window) {
+  count_ += window.count;
+  flips_ += window.flips;
+  nll_.add(window.nll);
+  nll_base_.add(window.nll_base);
+  nll_difference_.add(window.nll_difference);
+  kl_.add(window.kl);
+  kl_square_.add(window.kl_square);
+  margin_change_.add(window.margin_change);
+  dp_.add(window.dp);
+  dp_square_.add(window.dp_square);
+}
+
+void WindowTotals::merge(const WindowTotals& other) {
+  count_ += other.count_;
+  flips_ += other.flips_;
+  nll_.merge(other.nll_);
+  nll_base_.merge(other.nll_base_);
+  nll_difference_.merge(other.nll_difference_);
+  kl_.merge(other.kl_);
+  kl_square_.merge(other.kl_square_);
+  margin_change_.merge(other.margin_change_);
+  dp_.merge(other.dp_);
+  dp_square_.merge(other.dp_square_);
+}
+
+WindowSums WindowTotals::value() const {
+  WindowSums sums;
+  sums.count = count_;
+  sums.flips = flips_;
+  sums.nll = nll_.value();
+  sums.nll_base = nll_base_.value();
+  sums.nll_difference = nll_difference_.value();
+  sums.kl = kl_.value();
+  sums.kl_square = kl_square_.value();
+  sums.margin_change = margin_change_.value();
+  sums.dp = dp_.value();
+  sums.dp_square = dp_square_.value();
+  return sums;
+}
+
+void PositionValues::add(const PositionObservation& position) {
+  const double change = static_cast<double>(position.p) - static_cast<double>(position.p_base);
+  kl.add(static_cast<float>(position.kl));
+  dp.add(static_cast<float>(change));
+  kl_moments.add(position.kl);
+  dp_moments.add(change);
+  dp_square_moments.add(change * change);
+  nll_moments.add(position.nll);
+  nll_base_moments.add(position.nll_base);
+  nll_product.add(position.nll * position.nll_base);
+}
+
+void PositionValues::merge(const PositionValues& other) {
+  kl.merge(other.kl);
+  dp.merge(other.dp);
+  kl_moments.merge(other.kl_moments);
+  dp_moments.merge(other.dp_moments);
+  dp_square_moments.merge(other.dp_square_moments);
+  nll_moments.merge(other.nll_moments);
+  nll_base_moments.merge(other.nll_base_moments);
+  nll_product.merge(other.nll_product);
 }
 
 void Observation::add(uint32_t document, std::span<const PositionObservation> positions) {
   windows_.push_back(sum_window(document, positions));
-  total_ += windows_.back();
+  totals_.add(windows_.back());
   if (!keep_) return;
-  for (const PositionObservation& p : positions) {
-    kl_.push_back(static_cast<float>(p.kl));
-    dp_.push_back(p.p - p.p_base);
-    nll_.add(p.nll);
-    nll_base_.add(p.nll_base);
-    nll_product_.add(p.nll * p.nll_base);
-  }
+  for (const PositionObservation& position : positions) positions_.add(position);
 }
 
 void Observation::merge(const Observation& other) {
   windows_.insert(windows_.end(), other.windows_.begin(), other.windows_.end());
-  total_ += other.total_;
-  kl_.insert(kl_.end(), other.kl_.begin(), other.kl_.end());
-  dp_.insert(dp_.end(), other.dp_.begin(), other.dp_.end());
-  nll_.merge(other.nll_);
-  nll_base_.merge(other.nll_base_);
-  nll_product_.merge(other.nll_product_);
+  totals_.merge(other.totals_);
+  positions_.merge(other.positions_);
 }
 
 double Observation::ppl() const { return std::exp(mean_nll()); }
 double Observation::ppl_base() const { return std::exp(mean_nll_base()); }
-double Observation::rms_dp() const { return std::sqrt(mean(total_.dp_square)); }
-
-double tail_mean(std::vector<float> values, double alpha) {
-  if (values.empty()) return 0;
-  const auto n = values.size();
-  const auto k = std::clamp<size_t>(static_cast<size_t>(std::ceil(alpha * static_cast<double>(n))), 1, n);
-  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(n - k), values.end());
-  CompensatedSum sum;
-  for (size_t i = n - k; i < n; ++i) sum.add(static_cast<double>(values[i]));
-  return sum.value() / static_cast<double>(k);
-}
-
-double quantile(std::span<const float> sorted, double f) {
-  if (sorted.empty()) return 0;
-  const double at = f * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<size_t>(at);
-  const size_t high = std::min(low + 1, sorted.size() - 1);
-  const double part = at - static_cast<double>(low);
-  return (1 - part) * static_cast<double>(sorted[low]) + part * static_cast<double>(sorted[high]);
-}
+double Observation::rms_dp() const { return std::sqrt(mean(total().dp_square)); }
 
 }  // namespace assay

@@ -1,5 +1,6 @@
 // What was observed of one variant: per-window sums (for intervals) and per-position values (for tails and percentiles).
 // Accumulators: add one window, merge two, read. Sums in double, compensated. KL direction: base || variant, nats.
+// Per-position values are exact up to 10^6 positions and a sketch with a stated rank error above (quantile_sketch.h).
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "assay/base/sum.h"
 #include "assay/probe/head_kernels.h"
+#include "assay/probe/quantile_sketch.h"
 
 namespace assay {
 
@@ -20,52 +22,62 @@ struct WindowSums {
   double margin_change = 0;
   double dp = 0, dp_square = 0;  // change of the label's probability
   uint64_t flips = 0;
-
-  WindowSums& operator+=(const WindowSums& other);  // keeps its own document
 };
 
 WindowSums sum_window(uint32_t document, std::span<const PositionObservation> positions);
 
+// Sums over many windows, compensated.
+class WindowTotals {
+ public:
+  void add(const WindowSums& window);
+  void merge(const WindowTotals& other);
+  WindowSums value() const;  // of document 0
+
+ private:
+  uint64_t count_ = 0, flips_ = 0;
+  CompensatedSum nll_, nll_base_, nll_difference_, kl_, kl_square_, margin_change_, dp_, dp_square_;
+};
+
+// What a table over all positions needs beside the sums. dp: change of the label's probability.
+struct PositionValues {
+  explicit PositionValues(const SketchOptions& options = {}) : kl(options), dp(options) {}
+  void add(const PositionObservation& position);
+  void merge(const PositionValues& other);
+
+  QuantileSketch kl, dp;
+  Moments kl_moments, dp_moments, dp_square_moments, nll_moments, nll_base_moments;
+  Moments nll_product;  // of nll and nll_base, for their correlation
+};
+
 class Observation {
  public:
-  // `keep_positions`: also keep the per-position values (8 bytes each) and the moments of the whole table.
-  explicit Observation(bool keep_positions = true) : keep_(keep_positions) {}
+  // `keep_positions`: also keep the per-position values (8 bytes each up to the sketch's limit) and their moments.
+  explicit Observation(bool keep_positions = true, const SketchOptions& sketch = {}) : keep_(keep_positions), positions_(sketch) {}
   void add(uint32_t document, std::span<const PositionObservation> positions);
   void merge(const Observation& other);
 
   const std::vector<WindowSums>& windows() const { return windows_; }
-  uint64_t count() const { return total_.count; }
-  double mean_kl() const { return mean(total_.kl); }
-  double mean_nll() const { return mean(total_.nll); }
-  double mean_nll_base() const { return mean(total_.nll_base); }
+  uint64_t count() const { return total().count; }
+  double mean_kl() const { return mean(total().kl); }
+  double mean_nll() const { return mean(total().nll); }
+  double mean_nll_base() const { return mean(total().nll_base); }
   double ppl() const;
   double ppl_base() const;
-  double flip_rate() const { return mean(static_cast<double>(total_.flips)); }
-  double mean_margin_change() const { return mean(total_.margin_change); }
-  double mean_dp() const { return mean(total_.dp); }
+  double flip_rate() const { return mean(static_cast<double>(total().flips)); }
+  double mean_margin_change() const { return mean(total().margin_change); }
+  double mean_dp() const { return mean(total().dp); }
   double rms_dp() const;
 
-  // Per-position values, in the order they were added; empty unless kept.
-  const std::vector<float>& kl_values() const { return kl_; }
-  const std::vector<float>& dp_values() const { return dp_; }
-  // Correlation needs the joint moments of the two negative log-likelihoods.
-  const Moments& nll_moments() const { return nll_; }
-  const Moments& nll_base_moments() const { return nll_base_; }
-  double mean_nll_product() const { return mean(nll_product_.value()); }
+  // Empty unless kept.
+  const PositionValues& positions() const { return positions_; }
 
  private:
-  double mean(double sum) const { return total_.count ? sum / static_cast<double>(total_.count) : 0; }
+  WindowSums total() const { return totals_.value(); }
+  double mean(double sum) const { return count() ? sum / static_cast<double>(count()) : 0; }
   bool keep_;
-  WindowSums total_;
+  WindowTotals totals_;
   std::vector<WindowSums> windows_;
-  std::vector<float> kl_, dp_;
-  Moments nll_, nll_base_;
-  CompensatedSum nll_product_;
+  PositionValues positions_;
 };
-
-// Mean of the k = max(1, ceil(alpha n)) largest values (methods.md 1.4); 0 for none.
-double tail_mean(std::vector<float> values, double alpha = 0.05);
-// Value at quantile f in [0, 1], linearly interpolated at index f (n - 1) of the sorted values; 0 for none.
-double quantile(std::span<const float> sorted, double f);
 
 }  // namespace assay

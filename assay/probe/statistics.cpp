@@ -1,6 +1,7 @@
 #include "assay/probe/statistics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "assay/base/random.h"
@@ -10,17 +11,46 @@ namespace {
 
 constexpr size_t kFewDocuments = 8;
 
-// Windows by the unit that is resampled.
-std::vector<std::vector<size_t>> clusters_of(std::span<const WindowSums> windows) {
-  std::map<uint32_t, std::vector<size_t>> by_document;
-  for (size_t w = 0; w < windows.size(); ++w) by_document[windows[w].document].push_back(w);
-  std::vector<std::vector<size_t>> clusters;
-  if (by_document.size() >= kFewDocuments) {
-    for (auto& [document, members] : by_document) clusters.push_back(std::move(members));
-  } else {
-    for (size_t w = 0; w < windows.size(); ++w) clusters.push_back({w});
+// Windows by document.
+std::map<uint32_t, std::vector<size_t>> documents_of(std::span<const WindowSums> windows) {
+  std::map<uint32_t, std::vector<size_t>> documents;
+  for (size_t w = 0; w < windows.size(); ++w) documents[windows[w].document].push_back(w);
+  return documents;
+}
+
+// What one draw of the bootstrap takes: some of these groups of windows, each drawn alike.
+struct Groups {
+  std::vector<std::vector<size_t>> members;
+  size_t draws = 0;                          // full groups per resample
+  std::vector<std::vector<size_t>> partial;  // one of these at the end, so that every resample has as many windows as the sample
+};
+
+Groups groups_of(std::span<const WindowSums> windows) {
+  Groups groups;
+  auto documents = documents_of(windows);
+  if (documents.size() >= kFewDocuments) {
+    for (auto& [document, members] : documents) groups.members.push_back(std::move(members));
+    groups.draws = groups.members.size();
+    return groups;
   }
-  return clusters;
+  const size_t count = windows.size(), length = block_length(count);
+  const auto blocks = [&](size_t size) {
+    std::vector<std::vector<size_t>> made(count);
+    for (size_t start = 0; start < count; ++start)
+      for (size_t i = 0; i < size; ++i) made[start].push_back((start + i) % count);
+    return made;
+  };
+  groups.members = blocks(length);
+  groups.draws = count / length;
+  if (count % length != 0) groups.partial = blocks(count % length);
+  return groups;
+}
+
+std::vector<WindowTotals> totals_of(std::span<const WindowSums> windows, const std::vector<std::vector<size_t>>& groups) {
+  std::vector<WindowTotals> totals(groups.size());
+  for (size_t g = 0; g < groups.size(); ++g)
+    for (const size_t w : groups[g]) totals[g].add(windows[w]);
+  return totals;
 }
 
 Interval percentile_interval(double value, std::vector<double> draws) {
@@ -32,38 +62,40 @@ Interval percentile_interval(double value, std::vector<double> draws) {
 }  // namespace
 
 std::string bootstrap_unit(std::span<const WindowSums> windows) {
-  std::map<uint32_t, int> documents;
-  for (const WindowSums& window : windows) ++documents[window.document];
-  return documents.size() >= kFewDocuments ? "documents" : "windows (fewer than 8 documents)";
+  return documents_of(windows).size() >= kFewDocuments ? "documents" : "blocks of windows (fewer than 8 documents)";
 }
 
-Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSums> b, const PairStatistic& statistic, const BootstrapOptions& options) {
-  const auto clusters = clusters_of(a);
-  std::vector<WindowSums> sums_a(clusters.size()), sums_b(clusters.size());
-  WindowSums all_a, all_b;
-  for (size_t c = 0; c < clusters.size(); ++c)
-    for (const size_t w : clusters[c]) {
-      sums_a[c] += a[w];
-      sums_b[c] += b[w];
-      all_a += a[w];
-      all_b += b[w];
-    }
+size_t block_length(size_t windows) {
+  return std::max<size_t>(1, static_cast<size_t>(std::lround(std::cbrt(static_cast<double>(windows)))));
+}
+
+Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSums> b, const PairStatistic& statistic,
+                        const BootstrapOptions& options) {
+  const Groups groups = groups_of(a);
+  const auto totals_a = totals_of(a, groups.members), totals_b = totals_of(b, groups.members);
+  const auto partial_a = totals_of(a, groups.partial), partial_b = totals_of(b, groups.partial);
+  WindowTotals all_a, all_b;
+  for (const WindowSums& window : a) all_a.add(window);
+  for (const WindowSums& window : b) all_b.add(window);
   std::vector<double> draws;
-  for (uint32_t i = 0; i < options.resamples && clusters.size() > 1; ++i) {
+  for (uint32_t i = 0; i < options.resamples && groups.members.size() > 1; ++i) {
     CounterRandom random(options.seed, i);
-    WindowSums drawn_a, drawn_b;
-    for (size_t c = 0; c < clusters.size(); ++c) {
-      const auto pick = static_cast<size_t>(random.next_below(clusters.size()));
-      drawn_a += sums_a[pick];
-      drawn_b += sums_b[pick];
-    }
-    draws.push_back(statistic(drawn_a, drawn_b));
+    WindowTotals drawn_a, drawn_b;
+    const auto draw = [&](const std::vector<WindowTotals>& from_a, const std::vector<WindowTotals>& from_b) {
+      const auto pick = static_cast<size_t>(random.next_below(from_a.size()));
+      drawn_a.merge(from_a[pick]);
+      drawn_b.merge(from_b[pick]);
+    };
+    for (size_t d = 0; d < groups.draws; ++d) draw(totals_a, totals_b);
+    if (!partial_a.empty()) draw(partial_a, partial_b);
+    draws.push_back(statistic(drawn_a.value(), drawn_b.value()));
   }
-  return percentile_interval(statistic(all_a, all_b), std::move(draws));
+  return percentile_interval(statistic(all_a.value(), all_b.value()), std::move(draws));
 }
 
 Interval bootstrap(std::span<const WindowSums> windows, const WindowStatistic& statistic, const BootstrapOptions& options) {
-  return bootstrap_pair(windows, windows, [&](const WindowSums& a, const WindowSums&) { return statistic(a); }, options);
+  return bootstrap_pair(
+      windows, windows, [&](const WindowSums& a, const WindowSums&) { return statistic(a); }, options);
 }
 
 }  // namespace assay

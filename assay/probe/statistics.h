@@ -1,5 +1,6 @@
 // Intervals for means over scored positions. Positions of one document are not independent, so documents are resampled, whole; variants
-// are paired by window. With fewer than 8 documents windows are resampled instead, and the result says so.
+// are paired by window. With fewer than 8 documents it is a circular block bootstrap over windows (Politis, Romano 1992): blocks of
+// max(1, round(n^(1/3))) consecutive windows, wrapping from the last to the first, so that neighbours stay together; the result says so.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +24,18 @@ struct BootstrapOptions {
   uint64_t seed = 0;
 };
 
-// "documents" or "windows (fewer than 8 documents)".
+// "documents" or "blocks of windows (fewer than 8 documents)".
 std::string bootstrap_unit(std::span<const WindowSums> windows);
 
-// A statistic of sums over windows; `sums` are the resampled totals.
+// Windows in one block where documents are too few.
+size_t block_length(size_t windows);
+
+// A statistic of sums over windows; `sums` are the resampled totals (compensated).
 using WindowStatistic = std::function<double(const WindowSums& sums)>;
 Interval bootstrap(std::span<const WindowSums> windows, const WindowStatistic& statistic, const BootstrapOptions& options = {});
 // The same of two variants on the same windows, resampled together.
 using PairStatistic = std::function<double(const WindowSums& a, const WindowSums& b)>;
-Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSums> b, const PairStatistic& statistic, const BootstrapOptions& options = {});
+Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSums> b, const PairStatistic& statistic,
+                        const BootstrapOptions& options = {});
 
 }  // namespace assay

@@ -87,21 +87,6 @@ TEST(HeadKernels, UniformModelHasPerplexityOfItsVocabulary) {
   EXPECT_NEAR(std::exp(log_softmax_nll(flat, 3)), 1000.0, 1e-2);
 }
 
-TEST(TailMean, FollowsTheSourceRule) {
-  std::vector<float> values(100);
-  for (size_t i = 0; i < 100; ++i) values[i] = static_cast<float>(i + 1);
-  EXPECT_EQ(tail_mean(values, 0.05), 98.0);
-  EXPECT_EQ(tail_mean({3.5f}, 0.05), 3.5);
-  EXPECT_EQ(tail_mean({}, 0.05), 0.0);
-}
-
-TEST(Quantile, InterpolatesLinearly) {
-  const std::vector<float> sorted = {0, 10, 20, 30};
-  EXPECT_EQ(quantile(sorted, 0.5), 15.0);
-  EXPECT_EQ(quantile(sorted, 1.0), 30.0);
-  EXPECT_NEAR(quantile(sorted, 0.1), 3.0, 1e-12);
-}
-
 std::vector<PositionObservation> positions(std::initializer_list<double> kls) {
   std::vector<PositionObservation> list;
   for (const double kl : kls) {
@@ -127,7 +112,7 @@ TEST(Observation, MergeEqualsSerialAndDilutionMovesOnlyTheMean) {
   Observation diluted;
   for (int i = 0; i < 19; ++i) diluted.add(0, positions({0.01}));
   diluted.add(0, positions({10}));
-  EXPECT_NEAR(tail_mean(diluted.kl_values()), 10, 1e-6);
+  EXPECT_NEAR(diluted.positions().kl.ranked().tail_mean(), 10, 1e-6);
   EXPECT_LT(diluted.mean_kl(), 0.6);
 }
 
@@ -178,7 +163,92 @@ TEST(Bootstrap, PairsByWindowAndSaysItsUnit) {
   EXPECT_NEAR(ratio.low, -0.5, 1e-12);
   EXPECT_NEAR(ratio.high, -0.5, 1e-12);
   EXPECT_EQ(bootstrap_unit(a), "documents");
-  EXPECT_EQ(bootstrap_unit(std::span(a).first(5)), "windows (fewer than 8 documents)");
+  EXPECT_EQ(bootstrap_unit(std::span(a).first(5)), "blocks of windows (fewer than 8 documents)");
+}
+
+TEST(Observation, BeyondTheLimitASketchTakesOver) {
+  Observation exact, sketched(true, {100, 16, 1});
+  CounterRandom random(4, 1);
+  for (int w = 0; w < 40; ++w) {
+    const auto list = positions({random.next_uniform(), random.next_uniform(), random.next_uniform(), random.next_uniform()});
+    exact.add(0, list);
+    sketched.add(0, list);
+  }
+  EXPECT_TRUE(exact.positions().kl.exact());
+  EXPECT_FALSE(sketched.positions().kl.exact());
+  EXPECT_EQ(exact.mean_kl(), sketched.mean_kl());
+  const double places = static_cast<double>(sketched.positions().kl.rank_error()) / 160;
+  const RankedValues all = exact.positions().kl.ranked(), some = sketched.positions().kl.ranked();
+  for (const double f : {0.1, 0.5, 0.9}) {
+    EXPECT_GE(some.quantile(f), all.quantile(f - places - 0.01));
+    EXPECT_LE(some.quantile(f), all.quantile(f + places + 0.01));
+  }
+}
+
+// 1e17 + 1 - 1e17 in a plain double sum is 0.
+TEST(WindowTotals, KeepTheirDigits) {
+  WindowTotals serial, first, second;
+  for (const double kl : {1e17, 1.0, -1e17}) serial.add(window(0, 1, kl));
+  first.add(window(0, 1, 1e17));
+  second.add(window(0, 1, 1.0));
+  second.add(window(0, 1, -1e17));
+  first.merge(second);
+  EXPECT_EQ(serial.value().kl, 1.0);
+  EXPECT_EQ(first.value().kl, 1.0);
+  EXPECT_EQ(first.value().count, 3u);
+}
+
+TEST(BlockBootstrap, BlocksAreTheCubeRootLong) {
+  EXPECT_EQ(block_length(0), 1u);
+  EXPECT_EQ(block_length(1), 1u);
+  EXPECT_EQ(block_length(3), 1u);
+  EXPECT_EQ(block_length(4), 2u);
+  EXPECT_EQ(block_length(64), 4u);
+  EXPECT_EQ(block_length(1000), 10u);
+}
+
+// Eight windows +1 -1 +1 -1 ...: every circular block of two sums to 0, so every resample does.
+TEST(BlockBootstrap, KeepsNeighboursTogetherAndWraps) {
+  std::vector<WindowSums> windows;
+  for (int w = 0; w < 8; ++w) windows.push_back(window(0, 10, w % 2 == 0 ? 1 : -1));
+  const Interval interval = bootstrap(windows, kMeanKl);
+  EXPECT_EQ(interval.low, 0.0);
+  EXPECT_EQ(interval.high, 0.0);
+  EXPECT_NEAR(bootstrap(windows, [](const WindowSums& s) { return static_cast<double>(s.count); }).low, 80, 1e-12);
+}
+
+// Nine windows and blocks of two: four blocks and one single window, so that no resample has more windows than the sample.
+TEST(BlockBootstrap, EveryResampleHasAsManyWindows) {
+  std::vector<WindowSums> windows;
+  for (int w = 0; w < 9; ++w) windows.push_back(window(0, 10, w));
+  const Interval counts = bootstrap(windows, [](const WindowSums& s) { return static_cast<double>(s.count); });
+  EXPECT_EQ(counts.low, 90.0);
+  EXPECT_EQ(counts.high, 90.0);
+}
+
+// Windows of one text are correlated (AR(1), 0.6). The 95 % interval of blocks covers the true mean clearly more often than that of
+// single windows, which is what more than 8 documents of one window each give.
+TEST(BlockBootstrap, CoversACorrelatedSeriesBetterThanSingleWindows) {
+  constexpr int kSeries = 300, kWindows = 125;
+  int covered_blocks = 0, covered_single = 0;
+  for (int s = 0; s < kSeries; ++s) {
+    CounterRandom random(11, static_cast<uint64_t>(s));
+    double level = random.next_normal() / 0.8;  // stationary: variance 1 / (1 - 0.36)
+    std::vector<WindowSums> blocks, single;
+    for (uint32_t w = 0; w < kWindows; ++w) {
+      blocks.push_back(window(0, 1, level));
+      single.push_back(window(w, 1, level));
+      level = 0.6 * level + random.next_normal();
+    }
+    const Interval by_block = bootstrap(blocks, kMeanKl, {400, static_cast<uint64_t>(s)});
+    const Interval by_window = bootstrap(single, kMeanKl, {400, static_cast<uint64_t>(s)});
+    covered_blocks += by_block.low <= 0 && 0 <= by_block.high;
+    covered_single += by_window.low <= 0 && 0 <= by_window.high;
+  }
+  RecordProperty("covered_blocks", covered_blocks);
+  RecordProperty("covered_single", covered_single);
+  EXPECT_GT(covered_blocks, 0.80 * kSeries);
+  EXPECT_LT(covered_single, 0.75 * kSeries);
 }
 
 }  // namespace
