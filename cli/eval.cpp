@@ -1,8 +1,7 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "assay/base/text.h"
+#include "assay/probe/llama_table.h"
 #include "cli/command.h"
 #include "cli/table.h"
 
@@ -11,11 +10,31 @@ namespace {
 
 constexpr double kPercentiles[] = {0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1};
 
-Json percentiles(std::vector<float> values) {
-  std::sort(values.begin(), values.end());
+Json percentiles(const RankedValues& values) {
   Json json = Json::object();
-  for (const double f : kPercentiles) json[fmt::format("{:g}", 100 * f)] = quantile(values, f);
+  for (const double f : kPercentiles) json[fmt::format("{:g}", 100 * f)] = values.quantile(f);
   return json;
+}
+
+// How the tails and percentiles were read, and by how much of all ranks they may be off.
+Json ranks_json(const QuantileSketch& values) {
+  const double share = values.count() ? static_cast<double>(values.rank_error()) / static_cast<double>(values.count()) : 0;
+  return {{"method", values.exact() ? "exact" : "sketch"}, {"rank_error", share}};
+}
+
+void add_llama_table(const Observation& seen, Json& json, std::string& text) {
+  const auto rows = llama_table(seen);
+  json["llama_cpp"] = {{"note", "llama.cpp's definitions; errors take tokens as independent"}};
+  if (rows.empty()) return;
+  Table table({"llama.cpp's table", "value", "standard error"});
+  for (const LlamaRow& row : rows) {
+    Json& cell = json["llama_cpp"][row.key] = {{"value", row.value}};
+    if (row.error) cell["error"] = *row.error;
+    const double scale = row.percent ? 100 : 1;
+    const char* unit = row.percent ? " %" : "";
+    table.add({row.name, fmt::format("{:.6f}{}", row.value * scale, unit), row.error ? fmt::format("{:.6f}{}", *row.error * scale, unit) : ""});
+  }
+  text += "\nwith llama.cpp's names and definitions; its errors take tokens as independent and are too small\n" + table.text();
 }
 
 void add_comparison(const Observation& seen, const EvaluateResult& evaluated, uint64_t seed, Json& json, Table& table) {
@@ -23,7 +42,9 @@ void add_comparison(const Observation& seen, const EvaluateResult& evaluated, ui
   const Interval kl = mean_of([](const WindowSums& s) { return s.kl / static_cast<double>(s.count); });
   const Interval flips = mean_of([](const WindowSums& s) { return static_cast<double>(s.flips) / static_cast<double>(s.count); });
   const Interval nll = mean_of([](const WindowSums& s) { return s.nll_difference / static_cast<double>(s.count); });
-  const double tail = tail_mean(seen.kl_values());
+  const QuantileSketch& kl_values = seen.positions().kl;
+  const RankedValues kl_ranks = kl_values.ranked();
+  const double tail = kl_ranks.tail_mean();
   json["base_ppl"] = seen.ppl_base();
   json["ln_ppl_ratio"] = nll.value;
   json["ln_ppl_ratio_ci95"] = interval_json(nll);
@@ -35,31 +56,15 @@ void add_comparison(const Observation& seen, const EvaluateResult& evaluated, ui
   json["mean_margin_change"] = seen.mean_margin_change();
   json["mean_dp"] = seen.mean_dp();
   json["rms_dp"] = seen.rms_dp();
-  json["percentiles"] = {{"kl", percentiles(seen.kl_values())}, {"dp", percentiles(seen.dp_values())}};
-  // llama.cpp's errors take tokens as independent: for comparing with its tables only.
-  Moments kl_moments, dp_moments;
-  for (const float value : seen.kl_values()) kl_moments.add(static_cast<double>(value));
-  for (const float value : seen.dp_values()) dp_moments.add(static_cast<double>(value));
-  const double n = static_cast<double>(seen.count());
-  const double covariance = (seen.mean_nll_product() - seen.mean_nll() * seen.mean_nll_base()) / (n - 1);
-  const double se_model = seen.nll_moments().iid_standard_error(), se_base = seen.nll_base_moments().iid_standard_error();
-  const double same_top = 1 - flips.value;
-  json["llama_cpp"] = {{"note", "errors assume independent tokens"},
-                       {"mean_ppl_error", seen.ppl() * se_model},
-                       {"base_ppl_error", seen.ppl_base() * se_base},
-                       {"cor_ln_ppl", se_model * se_base > 0 ? covariance / (se_model * se_base) : 1.0},
-                       {"mean_ln_ratio_error", std::sqrt(std::max(0.0, se_model * se_model + se_base * se_base - 2 * covariance))},
-                       {"mean_kld_error", kl_moments.iid_standard_error()},
-                       {"mean_dp_error", dp_moments.iid_standard_error()},
-                       {"same_top_p", same_top},
-                       {"same_top_p_error", std::sqrt(same_top * (1 - same_top) / (n - 1))}};
+  json["percentiles"] = {{"kl", percentiles(kl_ranks)}, {"dp", percentiles(seen.positions().dp.ranked())}};
+  json["ranks"] = ranks_json(kl_values);
   const std::string below = evaluated.noise_floor && kl.value < *evaluated.noise_floor ? "  below the noise floor" : "";
   const auto range = [](const Interval& i, double scale, const char* format) {
     return fmt::format("[{}, {}]", fmt::format(fmt::runtime(format), i.low * scale), fmt::format(fmt::runtime(format), i.high * scale));
   };
   table.add({"perplexity of the base", fmt::format("{:.4f}", seen.ppl_base()), "", ""});
   table.add({"mean KL (base || model)", fmt::format("{:.6f}", kl.value), range(kl, 1, "{:.6f}"), "nats per token" + below});
-  table.add({"tail KL, worst 5 %", fmt::format("{:.6f}", tail), "", "nats per token"});
+  table.add({"tail KL, worst 5 %", fmt::format("{:.6f}", tail), "", kl_values.exact() ? "nats per token" : "nats per token, from a sketch"});
   table.add({"flip rate", fmt::format("{:.3f}", 100 * flips.value), range(flips, 100, "{:.3f}"), "% of tokens with another top token"});
   table.add({"ln(PPL / base PPL)", fmt::format("{:.6f}", nll.value), range(nll, 1, "{:.6f}"), ""});
   table.add({"margin change", fmt::format("{:.4f}", seen.mean_margin_change()), "", "logits"});
@@ -94,7 +99,11 @@ Run declare_eval(CLI::App& app) {
     outcome.text = table.text();
     outcome.text += fmt::format("{} tokens scored in {} windows of {} documents; intervals: bootstrap over {}\n", group_digits(evaluated.tokens_scored), evaluated.windows,
                                 evaluated.documents, evaluated.interval_unit);
+    if (evaluated.comparison && !evaluated.comparison->positions().kl.exact())
+      outcome.text += fmt::format("tails and percentiles from a sketch: ranks off by at most {} of {} positions\n",
+                                  group_digits(evaluated.comparison->positions().kl.rank_error()), group_digits(evaluated.tokens_scored));
     if (evaluated.noise_floor) outcome.text += fmt::format("noise floor of these options: {:.2g} nats per token\n", *evaluated.noise_floor);
+    if (evaluated.comparison) add_llama_table(*evaluated.comparison, json, outcome.text);
     return outcome;
   };
 }

@@ -72,9 +72,9 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
                  }));
     sums = result.comparison->windows();
   }
-  double nll = 0;
-  for (const WindowSums& window : sums) nll += window.nll;
-  result.nll = nll / static_cast<double>(set.tokens_scored);
+  WindowTotals totals;
+  for (const WindowSums& window : sums) totals.add(window);
+  result.nll = totals.value().nll / static_cast<double>(set.tokens_scored);
   BootstrapOptions bootstrap_options;
   bootstrap_options.seed = settings.seed;
   result.ppl = bootstrap(sums, [](const WindowSums& s) { return std::exp(s.nll / static_cast<double>(s.count)); }, bootstrap_options);

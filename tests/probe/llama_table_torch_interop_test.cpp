@@ -1,0 +1,104 @@
+// llama.cpp's KL table from our evaluation against llama.cpp's own, on the demo model: an F32 reference and two Q4_K_M models, one with its
+// weights decoded to F32 (same arithmetic on both sides) and one as it is (llama.cpp rounds activations to 8 bits in its products).
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "assay/engine.h"
+#include "assay/file/atomic_writer.h"
+#include "assay/model/checkpoint.h"
+#include "assay/plan/quantize_job.h"
+#include "assay/probe/llama_table.h"
+#include "tests/file/test_files.h"
+#include "tests/interop/llama_peer.h"
+
+namespace assay {
+namespace {
+
+// The base is stored at 16 bits over 16 nats (steps of 2.4e-4) and cut 16 nats under the top: KL and probabilities of a position move by
+// up to about a step, means of thousands by far less. Measured differences are in brackets.
+constexpr double kMeanTolerance = 1e-5;         // nats, of mean and median KL (2e-6)
+constexpr double kPercentileTolerance = 2e-4;   // nats, of the 99th percentile (4e-5)
+constexpr double kMaximumTolerance = 1e-3;      // nats, of the largest KL (2e-4)
+constexpr double kProbabilityTolerance = 2e-5;  // (4e-6)
+constexpr double kPerplexityTolerance = 5e-5;   // relative; the stored base also keeps mass under its floor (8e-6)
+constexpr double kSameTopTolerance = 1e-3;      // ties within a step (0)
+// Activations rounded to 8 bits add noise of their own: llama.cpp's mean KL of the quantized file is 11.5 % above that of the same
+// weights in F32, which is ours.
+constexpr double kQuantizedRelative = 0.2;
+constexpr double kQuantizedPerplexity = 3e-3;
+
+constexpr uint64_t kChunks = 12;
+
+std::map<std::string, double> our_table(const std::string& model, const std::string& base, const std::string& text) {
+  EvaluateOptions options;
+  options.model = model;
+  options.base = base;
+  options.text.path = text;
+  options.text.windows.chunks = kChunks;
+  const auto evaluated = assay_engine()->evaluate(options, RunSettings{}, silent_progress());
+  std::map<std::string, double> table;
+  EXPECT_TRUE(evaluated) << evaluated.error().message;
+  if (evaluated)
+    for (const LlamaRow& row : llama_table(*evaluated->comparison)) table[row.key] = row.value;
+  return table;
+}
+
+// The demo text without its separators, which our tokenizer reads as special tokens and the peer does not.
+std::string plain_text() {
+  std::string text = *read_text_file(ASSAY_SOURCE_DIR "/demo/evaluation.txt");
+  const std::string mark = "<|endoftext|>";
+  for (size_t at; (at = text.find(mark)) != std::string::npos;) text.erase(at, mark.size());
+  return text;
+}
+
+TEST(LlamaTableInterop, EqualsLlamaCpp) {
+  if (interop::llama_directory().empty()) GTEST_SKIP() << interop::kNoLlama;
+  testing_files::ScratchDirectory dir;
+  const auto write = [&](const std::string& from, const std::string& preset, const std::string& to) {
+    const auto checkpoint = Checkpoint::open(from);
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    QuantizeOptions options;
+    options.preset = preset;
+    const auto written = quantize_model(**checkpoint, options, to);
+    ASSERT_TRUE(written) << written.error().message;
+  };
+  const std::string base = dir / "base.gguf", quantized = dir / "q4.gguf", decoded = dir / "q4-f32.gguf", text = dir / "text.txt";
+  write(ASSAY_SOURCE_DIR "/demo/reference-9m", "F32", base);
+  write(ASSAY_SOURCE_DIR "/demo/reference-9m", "Q4_K_M", quantized);
+  write(quantized, "F32", decoded);
+  testing_files::put_file(text, plain_text());
+  const auto stored =
+      interop::run_llama_peer({"perplexity", base, text, "--chunks", std::to_string(kChunks), "--write-base", dir / "base.kld"});
+  ASSERT_EQ(stored.status, 0) << stored.result.dump();
+
+  const auto theirs = interop::run_llama_peer({"kld", decoded, dir / "base.kld"});
+  ASSERT_EQ(theirs.status, 0) << theirs.result.dump();
+  const auto ours = our_table(decoded, base, text);
+  ASSERT_FALSE(ours.empty());
+  const auto near = [&](const char* key, const char* their_key, double tolerance) {
+    EXPECT_NEAR(ours.at(key), theirs.result.at(their_key).get<double>(), tolerance) << key;
+  };
+  near("kld_mean", "mean_kld", kMeanTolerance);
+  near("kld_50", "median_kld", kMeanTolerance);
+  near("kld_99", "kld_99", kPercentileTolerance);
+  near("kld_max", "max_kld", kMaximumTolerance);
+  near("dp_mean", "mean_dp", kProbabilityTolerance);
+  near("dp_rms", "rms_dp", kProbabilityTolerance);
+  near("same_top_p", "same_top", kSameTopTolerance);
+  near("ppl", "ppl", kPerplexityTolerance * ours.at("ppl"));
+  near("ppl_base", "base_ppl", kPerplexityTolerance * ours.at("ppl_base"));
+  EXPECT_GT(ours.at("kld_mean"), 20 * kMeanTolerance);  // the tolerance would see a wrong definition
+
+  const auto theirs_quantized = interop::run_llama_peer({"kld", quantized, dir / "base.kld"});
+  ASSERT_EQ(theirs_quantized.status, 0) << theirs_quantized.result.dump();
+  // The codes are the same numbers as their decoded form, up to float32 rounding.
+  const auto ours_quantized = our_table(quantized, base, text);
+  const double their_kl = theirs_quantized.result.at("mean_kld").get<double>(), their_ppl = theirs_quantized.result.at("ppl").get<double>();
+  EXPECT_NEAR(ours_quantized.at("kld_mean"), their_kl, kQuantizedRelative * their_kl);
+  EXPECT_NEAR(ours_quantized.at("kld_mean"), ours.at("kld_mean"), kMeanTolerance);
+  EXPECT_NEAR(ours_quantized.at("ppl"), their_ppl, kQuantizedPerplexity * their_ppl);
+}
+
+}  // namespace
+}  // namespace assay
