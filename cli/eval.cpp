@@ -77,13 +77,17 @@ Run declare_eval(CLI::App& app) {
   auto options = std::make_shared<EvaluateOptions>();
   app.add_option("model", options->model, "GGUF file, Hugging Face directory, or .safetensors file")->required();
   app.add_option("--base", options->base, "the model to compare with");
-  auto text = add_text_options(app);
+  app.add_option("--kl-divergence-base", options->stored_base, "compare with the logits in this file (llama.cpp's format) instead of --base");
+  app.add_option("--save-all-logits", options->save_logits, "write the model's logits to this file (llama.cpp's format, 16 bits per logit)");
+  auto text = add_text_options(app, false);
+  app.add_option("--text,-f", text->path, "text file, or - for standard input; not needed with --kl-divergence-base");
   return [options, text](Context& context) -> Result<Outcome> {
     options->text = {text->path, text->windows};
+    options->force = context.common.force;
     ASSAY_ASSIGN(Engine* engine, context.engine());
     ASSAY_ASSIGN(const EvaluateResult evaluated, engine->evaluate(*options, context.settings, context.progress));
     Outcome outcome;
-    outcome.inputs = {options->model, options->base, text->path};
+    outcome.inputs = {options->model, options->base, options->stored_base, text->path};
     outcome.noise_floor = evaluated.noise_floor;
     Json& json = outcome.result;
     json["ppl"] = evaluated.ppl.value;
@@ -102,6 +106,7 @@ Run declare_eval(CLI::App& app) {
     if (evaluated.comparison && !evaluated.comparison->positions().kl.exact())
       outcome.text += fmt::format("tails and percentiles from a sketch: ranks off by at most {} of {} positions\n",
                                   group_digits(evaluated.comparison->positions().kl.rank_error()), group_digits(evaluated.tokens_scored));
+    if (!options->stored_base.empty()) outcome.text += "the stored base has 16 bits per logit and a floor 16 nats under the top: small differences are the format's\n";
     if (evaluated.noise_floor) outcome.text += fmt::format("noise floor of these options: {:.2g} nats per token\n", *evaluated.noise_floor);
     if (evaluated.comparison) add_llama_table(*evaluated.comparison, json, outcome.text);
     return outcome;

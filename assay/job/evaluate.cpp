@@ -9,13 +9,17 @@
 #include "assay/job/compare_models.h"
 #include "assay/job/inputs.h"
 #include "assay/probe/head.h"
+#include "assay/probe/kld_file.h"
+#include "assay/probe/kld_file_tiles.h"
 #include "assay/probe/sweep.h"
 
 namespace assay {
 namespace {
 
-// Perplexity alone: the windows' sums with only the negative log-likelihood in them.
-Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span<const Window> windows, Progress& progress) {
+constexpr uint64_t kTileMemory = uint64_t{128} << 20;  // bytes of logits in flight
+
+// Perplexity alone: the windows' sums with only the negative log-likelihood in them. Logits go to `save`, if any.
+Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span<const Window> windows, KldWriter* save, Progress& progress) {
   std::vector<WindowSums> sums;
   CompensatedSum nll_total;
   uint64_t count = 0;
@@ -28,6 +32,7 @@ Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span
     const std::vector<int32_t> labels = scored_labels(batch);
     std::vector<double> nll(labels.size());
     ASSAY_TRY(head_nll(network, hidden, labels, HeadOptions{}, nll));
+    if (save != nullptr) ASSAY_TRY(for_each_logits_tile(network, hidden, kTileMemory, [&](uint64_t, std::span<const float> logits) { return save->write(logits); }));
     const size_t scored = batch[0].scored();
     for (size_t w = 0; w < batch.size(); ++w) {
       CompensatedSum sum;
@@ -45,20 +50,116 @@ Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span
   return sums;
 }
 
+// Tokens as the text has them: the one that BOS replaced is not kept with a window, and BOS stands in for it, as it does in every run.
+Result<KldWriter> create_logits_file(const EvaluateOptions& options, const OpenModel& model, const ProbeSet& set) {
+  const WindowOptions& windows = options.text.windows;
+  if (windows.rule != WindowRule::kLlamaCpp || windows.max_tokens > 0) {
+    return fail(ErrorCode::kUsage, {"--save-all-logits", "cannot hold these windows", "--window llama.cpp without --max-tokens is needed", "the file's format has no other"});
+  }
+  KldHeader header;
+  header.ctx = set.ctx;
+  header.vocab = static_cast<uint32_t>(model.network->head().out());
+  header.chunks = static_cast<uint32_t>(set.windows.size());
+  for (const Window& window : set.windows) header.tokens.insert(header.tokens.end(), window.tokens.begin(), window.tokens.end());
+  OutputOptions output;
+  output.force = options.force;
+  output.inputs = {options.model, options.text.path};
+  return KldWriter::create(options.save_logits, header, output);
+}
+
+// The windows of a base-logits file, of one document since the file names none; with a text, the text's, which must be the same tokens.
+Result<ProbeSet> stored_windows(const EvaluateOptions& options, const OpenModel& model, const KldReader& base) {
+  const KldHeader& header = base.header();
+  ASSAY_TRY(check_context(model.network->hyper(), header.ctx));
+  if (header.vocab != static_cast<uint64_t>(model.network->head().out())) {
+    return fail(ErrorCode::kMismatch, {options.stored_base, "has " + std::to_string(header.vocab) + " logits per row",
+                                       options.model + " has " + std::to_string(model.network->head().out()), "not the same model family?"});
+  }
+  ProbeSet set;
+  const uint64_t chunks = options.text.windows.chunks > 0 ? std::min<uint64_t>(options.text.windows.chunks, header.chunks) : header.chunks;
+  if (!options.text.path.empty()) {
+    TextInput text = options.text;
+    text.windows.chunks = chunks;
+    ASSAY_ASSIGN(set, open_windows(text, model));
+    bool same = set.ctx == header.ctx && set.windows.size() == chunks && set.windows[0].score_begin == header.score_begin();
+    for (size_t w = 0; same && w < chunks; ++w) same = std::equal(set.windows[w].labels.begin(), set.windows[w].labels.end(), header.tokens.begin() + static_cast<ptrdiff_t>(w * header.ctx + 1));
+    if (!same) {
+      return fail(ErrorCode::kMismatch, {options.text.path, "does not give the tokens of " + options.stored_base,
+                                         "the same text in windows of " + std::to_string(header.ctx) + " tokens is needed",
+                                         "leave --text out to use the file's own tokens; llama.cpp reads special tokens in a text as plain text"});
+    }
+    return set;
+  }
+  set.ctx = header.ctx;
+  set.documents = 1;
+  set.tokens_scored = chunks * header.scored();
+  for (uint64_t w = 0; w < chunks; ++w) {
+    Window window;
+    const auto begin = header.tokens.begin() + static_cast<ptrdiff_t>(w * header.ctx);
+    window.tokens.assign(begin, begin + header.ctx);
+    window.labels.assign(begin + 1, begin + header.ctx);
+    if (model.tokenizer->adds_bos() && model.tokenizer->bos()) window.tokens[0] = *model.tokenizer->bos();
+    window.score_begin = header.score_begin();
+    window.score_end = header.ctx - 1;
+    set.windows.push_back(std::move(window));
+  }
+  return set;
+}
+
+void report(const Observation& so_far, Progress& progress) {
+  progress.update(so_far.windows().size(), fmt::format("[{}] ppl {:.4f} kl {:.6f}", so_far.windows().size(), so_far.ppl(), so_far.mean_kl()));
+}
+
+// The model against stored rows, which are read as they are needed.
+Result<Observation> compare_stored(const Network& network, const KldReader& base, std::span<const Window> windows, Progress& progress) {
+  Observation observation;
+  progress.stage("model", windows.size());
+  const size_t scored = windows[0].scored(), step = windows_per_batch(windows[0].tokens.size());
+  for (size_t begin = 0; begin < windows.size(); begin += step) {
+    if (progress.interrupted()) return fail(ErrorCode::kInterrupted, "evaluation: interrupted");
+    const auto batch = windows.subspan(begin, std::min(step, windows.size() - begin));
+    ASSAY_ASSIGN(const at::Tensor hidden, run_blocks(network, batch));
+    std::vector<PositionObservation> seen(batch.size() * scored);
+    ASSAY_TRY(for_each_logits_tile(network, hidden, kTileMemory, [&](uint64_t first, std::span<const float> logits) {
+      return base.compare(begin * scored + first, logits.data(), std::span(seen).subspan(first, logits.size() / base.header().vocab));
+    }));
+    for (size_t w = 0; w < batch.size(); ++w) observation.add(batch[w].document, std::span(seen).subspan(w * scored, scored));
+    report(observation, progress);
+  }
+  return observation;
+}
+
 }  // namespace
 
 Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) {
   apply_settings(settings);
+  const bool compares = !options.base.empty() || !options.stored_base.empty();
+  if (!options.base.empty() && !options.stored_base.empty()) return fail(ErrorCode::kUsage, "eval: give --base or --kl-divergence-base, not both");
+  if (compares && !options.save_logits.empty()) return fail(ErrorCode::kUsage, "eval: --save-all-logits goes without a comparison");
+  if (options.text.path.empty() && options.stored_base.empty()) return fail(ErrorCode::kUsage, "eval: --text is needed");
+  std::optional<KldReader> stored;
+  if (!options.stored_base.empty()) {
+    ASSAY_ASSIGN(std::shared_ptr<const ByteSource> source, open_file(options.stored_base));
+    ASSAY_ASSIGN(stored, KldReader::open(std::move(source)));
+  }
   ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
-  ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
+  ASSAY_ASSIGN(const ProbeSet set, stored ? stored_windows(options, model, *stored) : open_windows(options.text, model));
   EvaluateResult result;
   result.tokens_scored = set.tokens_scored;
   result.windows = set.windows.size();
   result.documents = set.documents;
   result.corpus_sha256 = set.corpus_sha256;
   std::vector<WindowSums> sums;
-  if (options.base.empty()) {
-    ASSAY_ASSIGN(sums, run_perplexity(*model.network, set.windows, progress));
+  if (!compares) {
+    std::optional<KldWriter> writer;
+    if (!options.save_logits.empty()) {
+      ASSAY_ASSIGN(writer, create_logits_file(options, model, set));
+    }
+    ASSAY_ASSIGN(sums, run_perplexity(*model.network, set.windows, writer ? &*writer : nullptr, progress));
+    if (writer) ASSAY_TRY(writer->commit());
+  } else if (stored) {
+    ASSAY_ASSIGN(result.comparison, compare_stored(*model.network, *stored, set.windows, progress));
+    sums = result.comparison->windows();
   } else {
     ASSAY_ASSIGN(const OpenModel base, open_model(options.base, settings, progress));
     if (base.tokenizer->fingerprint() != model.tokenizer->fingerprint()) {
@@ -67,9 +168,7 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
     ASSAY_ASSIGN(result.noise_floor, measure_noise_floor(base.network, set.windows, settings.seed));
     ASSAY_ASSIGN(const BaseRun run, BaseRun::run(base.network, set.windows, progress));
     progress.stage("model", set.windows.size());
-    ASSAY_ASSIGN(result.comparison, run.compare(*model.network, progress, [&](const Observation& so_far) {
-                   progress.update(so_far.windows().size(), fmt::format("[{}] ppl {:.4f} kl {:.6f}", so_far.windows().size(), so_far.ppl(), so_far.mean_kl()));
-                 }));
+    ASSAY_ASSIGN(result.comparison, run.compare(*model.network, progress, [&](const Observation& so_far) { report(so_far, progress); }));
     sums = result.comparison->windows();
   }
   WindowTotals totals;

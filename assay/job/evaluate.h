@@ -17,7 +17,11 @@ namespace assay {
 
 struct EvaluateOptions {
   std::string model;
-  std::string base;  // empty: perplexity alone
+  // At most one of the two to compare with; neither: perplexity alone.
+  std::string base;         // a model
+  std::string stored_base;  // a base-logits file (probe/kld_file.h): its own windows; `text` may be empty, else it must give the same
+  std::string save_logits;  // write the model's logits there; without a comparison, llama.cpp's windows only
+  bool force = false;       // replace an existing save_logits
   TextInput text;
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <tuple>
 
 #include "assay/engine.h"
 #include "assay/file/atomic_writer.h"
@@ -28,14 +29,22 @@ constexpr double kSameTopTolerance = 1e-3;      // ties within a step (0)
 constexpr double kQuantizedRelative = 0.2;
 constexpr double kQuantizedPerplexity = 3e-3;
 
+// One stored base read by both: what is left is float32 arithmetic, and the row's mass, which we bring to 1 and llama.cpp leaves as the
+// rounding to 16 bits made it.
+constexpr double kStoredTolerance = 1e-5;
+constexpr double kStoredPositionTolerance = 3e-4;
+
 constexpr uint64_t kChunks = 12;
 
-std::map<std::string, double> our_table(const std::string& model, const std::string& base, const std::string& text) {
+EvaluateOptions options_of(const std::string& model, const std::string& text) {
   EvaluateOptions options;
   options.model = model;
-  options.base = base;
   options.text.path = text;
   options.text.windows.chunks = kChunks;
+  return options;
+}
+
+std::map<std::string, double> our_table(const EvaluateOptions& options) {
   const auto evaluated = assay_engine()->evaluate(options, RunSettings{}, silent_progress());
   std::map<std::string, double> table;
   EXPECT_TRUE(evaluated) << evaluated.error().message;
@@ -52,29 +61,42 @@ std::string plain_text() {
   return text;
 }
 
-TEST(LlamaTableInterop, EqualsLlamaCpp) {
-  if (interop::llama_directory().empty()) GTEST_SKIP() << interop::kNoLlama;
-  testing_files::ScratchDirectory dir;
-  const auto write = [&](const std::string& from, const std::string& preset, const std::string& to) {
+class LlamaTableInterop : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (interop::llama_directory().empty()) GTEST_SKIP() << interop::kNoLlama;
+    write(ASSAY_SOURCE_DIR "/demo/reference-9m", "F32", base);
+    write(ASSAY_SOURCE_DIR "/demo/reference-9m", "Q4_K_M", quantized);
+    write(quantized, "F32", decoded);
+    testing_files::put_file(text, plain_text());
+    const auto stored =
+        interop::run_llama_peer({"perplexity", base, text, "--chunks", std::to_string(kChunks), "--write-base", their_logits});
+    ASSERT_EQ(stored.status, 0) << stored.result.dump();
+  }
+
+  static void write(const std::string& from, const std::string& preset, const std::string& to) {
     const auto checkpoint = Checkpoint::open(from);
     ASSERT_TRUE(checkpoint) << checkpoint.error().message;
     QuantizeOptions options;
     options.preset = preset;
     const auto written = quantize_model(**checkpoint, options, to);
     ASSERT_TRUE(written) << written.error().message;
-  };
-  const std::string base = dir / "base.gguf", quantized = dir / "q4.gguf", decoded = dir / "q4-f32.gguf", text = dir / "text.txt";
-  write(ASSAY_SOURCE_DIR "/demo/reference-9m", "F32", base);
-  write(ASSAY_SOURCE_DIR "/demo/reference-9m", "Q4_K_M", quantized);
-  write(quantized, "F32", decoded);
-  testing_files::put_file(text, plain_text());
-  const auto stored =
-      interop::run_llama_peer({"perplexity", base, text, "--chunks", std::to_string(kChunks), "--write-base", dir / "base.kld"});
-  ASSERT_EQ(stored.status, 0) << stored.result.dump();
+  }
 
-  const auto theirs = interop::run_llama_peer({"kld", decoded, dir / "base.kld"});
+  testing_files::ScratchDirectory dir;
+  const std::string base = dir / "base.gguf", quantized = dir / "q4.gguf", decoded = dir / "q4-f32.gguf", text = dir / "text.txt";
+  const std::string their_logits = dir / "theirs.kld", our_logits = dir / "ours.kld";
+};
+
+TEST_F(LlamaTableInterop, EqualsLlamaCpp) {
+  const auto against_base = [&](const std::string& model) {
+    EvaluateOptions options = options_of(model, text);
+    options.base = base;
+    return options;
+  };
+  const auto theirs = interop::run_llama_peer({"kld", decoded, their_logits});
   ASSERT_EQ(theirs.status, 0) << theirs.result.dump();
-  const auto ours = our_table(decoded, base, text);
+  const auto ours = our_table(against_base(decoded));
   ASSERT_FALSE(ours.empty());
   const auto near = [&](const char* key, const char* their_key, double tolerance) {
     EXPECT_NEAR(ours.at(key), theirs.result.at(their_key).get<double>(), tolerance) << key;
@@ -90,14 +112,47 @@ TEST(LlamaTableInterop, EqualsLlamaCpp) {
   near("ppl_base", "base_ppl", kPerplexityTolerance * ours.at("ppl_base"));
   EXPECT_GT(ours.at("kld_mean"), 20 * kMeanTolerance);  // the tolerance would see a wrong definition
 
-  const auto theirs_quantized = interop::run_llama_peer({"kld", quantized, dir / "base.kld"});
+  const auto theirs_quantized = interop::run_llama_peer({"kld", quantized, their_logits});
   ASSERT_EQ(theirs_quantized.status, 0) << theirs_quantized.result.dump();
   // The codes are the same numbers as their decoded form, up to float32 rounding.
-  const auto ours_quantized = our_table(quantized, base, text);
+  const auto ours_quantized = our_table(against_base(quantized));
   const double their_kl = theirs_quantized.result.at("mean_kld").get<double>(), their_ppl = theirs_quantized.result.at("ppl").get<double>();
   EXPECT_NEAR(ours_quantized.at("kld_mean"), their_kl, kQuantizedRelative * their_kl);
   EXPECT_NEAR(ours_quantized.at("kld_mean"), ours.at("kld_mean"), kMeanTolerance);
   EXPECT_NEAR(ours_quantized.at("ppl"), their_ppl, kQuantizedPerplexity * their_ppl);
+}
+
+// The base-logits file both ways: llama.cpp's file read here, without the text, and ours read there.
+TEST_F(LlamaTableInterop, BaseLogitsFilesAreExchanged) {
+  EvaluateOptions save = options_of(base, text);
+  save.save_logits = our_logits;
+  const auto saved = assay_engine()->evaluate(save, RunSettings{}, silent_progress());
+  ASSERT_TRUE(saved) << saved.error().message;
+  const std::string ours = *read_text_file(our_logits), theirs = *read_text_file(their_logits);
+  ASSERT_EQ(ours.size(), theirs.size());
+  constexpr size_t kHeaderBytes = 20 + kChunks * 512 * 4;
+  EXPECT_TRUE(std::equal(ours.begin(), ours.begin() + kHeaderBytes, theirs.begin()));
+
+  const auto from_ours = interop::run_llama_peer({"kld", decoded, our_logits}),
+             from_theirs = interop::run_llama_peer({"kld", decoded, their_logits});
+  ASSERT_EQ(from_ours.status, 0) << from_ours.result.dump();
+  ASSERT_EQ(from_theirs.status, 0) << from_theirs.result.dump();
+  EvaluateOptions read = options_of(decoded, "");
+  read.stored_base = their_logits;
+  const auto table = our_table(read);
+  ASSERT_FALSE(table.empty());
+  for (const auto& [key, their_key, tolerance] :
+       {std::tuple("kld_mean", "mean_kld", kStoredTolerance), std::tuple("kld_50", "median_kld", kStoredTolerance),
+        std::tuple("kld_99", "kld_99", kStoredPositionTolerance), std::tuple("kld_max", "max_kld", kStoredPositionTolerance),
+        std::tuple("dp_mean", "mean_dp", kStoredTolerance), std::tuple("dp_rms", "rms_dp", kStoredTolerance),
+        std::tuple("same_top_p", "same_top", kSameTopTolerance)}) {
+    EXPECT_NEAR(from_ours.result.at(their_key).get<double>(), from_theirs.result.at(their_key).get<double>(), tolerance) << key;
+    EXPECT_NEAR(table.at(key), from_theirs.result.at(their_key).get<double>(), tolerance) << key;
+  }
+  EXPECT_NEAR(table.at("ppl_base"), from_theirs.result.at("base_ppl").get<double>(), kPerplexityTolerance * table.at("ppl_base"));
+  RecordProperty("ours", from_ours.result.dump());
+  RecordProperty("theirs", from_theirs.result.dump());
+  for (const auto& [key, value] : table) RecordProperty(key, std::to_string(value));
 }
 
 }  // namespace
