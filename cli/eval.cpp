@@ -32,7 +32,8 @@ void add_llama_table(const Observation& seen, Json& json, std::string& text) {
     if (row.error) cell["error"] = *row.error;
     const double scale = row.percent ? 100 : 1;
     const char* unit = row.percent ? " %" : "";
-    table.add({row.name, fmt::format("{:.6f}{}", row.value * scale, unit), row.error ? fmt::format("{:.6f}{}", *row.error * scale, unit) : ""});
+    table.add(
+        {row.name, fmt::format("{:.6f}{}", row.value * scale, unit), row.error ? fmt::format("{:.6f}{}", *row.error * scale, unit) : ""});
   }
   text += "\nwith llama.cpp's names and definitions; its errors take tokens as independent and are too small\n" + table.text();
 }
@@ -64,7 +65,8 @@ void add_comparison(const Observation& seen, const EvaluateResult& evaluated, ui
   };
   table.add({"perplexity of the base", fmt::format("{:.4f}", seen.ppl_base()), "", ""});
   table.add({"mean KL (base || model)", fmt::format("{:.6f}", kl.value), range(kl, 1, "{:.6f}"), "nats per token" + below});
-  table.add({"tail KL, worst 5 %", fmt::format("{:.6f}", tail), "", kl_values.exact() ? "nats per token" : "nats per token, from a sketch"});
+  table.add(
+      {"tail KL, worst 5 %", fmt::format("{:.6f}", tail), "", kl_values.exact() ? "nats per token" : "nats per token, from a sketch"});
   table.add({"flip rate", fmt::format("{:.3f}", 100 * flips.value), range(flips, 100, "{:.3f}"), "% of tokens with another top token"});
   table.add({"ln(PPL / base PPL)", fmt::format("{:.6f}", nll.value), range(nll, 1, "{:.6f}"), ""});
   table.add({"margin change", fmt::format("{:.4f}", seen.mean_margin_change()), "", "logits"});
@@ -77,14 +79,16 @@ Run declare_eval(CLI::App& app) {
   auto options = std::make_shared<EvaluateOptions>();
   app.add_option("model", options->model, "GGUF file, Hugging Face directory, or .safetensors file")->required();
   app.add_option("--base", options->base, "the model to compare with");
-  app.add_option("--kl-divergence-base", options->stored_base, "compare with the logits in this file (llama.cpp's format) instead of --base");
-  app.add_option("--save-all-logits", options->save_logits, "write the model's logits to this file (llama.cpp's format, 16 bits per logit)");
+  app.add_option("--kl-divergence-base", options->stored_base,
+                 "compare with the logits in this file (llama.cpp's format) instead of --base");
+  app.add_option("--save-all-logits", options->save_logits,
+                 "write the model's logits to this file (llama.cpp's format, 16 bits per logit)");
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, "text file, or - for standard input; not needed with --kl-divergence-base");
   return [options, text](Context& context) -> Result<Outcome> {
     options->text = {text->path, text->windows};
     options->force = context.common.force;
-    ASSAY_ASSIGN(Engine* engine, context.engine());
+    ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const EvaluateResult evaluated, engine->evaluate(*options, context.settings, context.progress));
     Outcome outcome;
     outcome.inputs = {options->model, options->base, options->stored_base, text->path};
@@ -98,15 +102,17 @@ Run declare_eval(CLI::App& app) {
     json["documents"] = evaluated.documents;
     json["interval"] = "95 % bootstrap over " + evaluated.interval_unit;
     Table table({"measure", "value", "95 % interval", ""});
-    table.add({"perplexity", fmt::format("{:.4f}", evaluated.ppl.value), fmt::format("[{:.4f}, {:.4f}]", evaluated.ppl.low, evaluated.ppl.high), ""});
+    table.add({"perplexity", fmt::format("{:.4f}", evaluated.ppl.value),
+               fmt::format("[{:.4f}, {:.4f}]", evaluated.ppl.low, evaluated.ppl.high), ""});
     if (evaluated.comparison) add_comparison(*evaluated.comparison, evaluated, context.settings.seed, json, table);
     outcome.text = table.text();
-    outcome.text += fmt::format("{} tokens scored in {} windows of {} documents; intervals: bootstrap over {}\n", group_digits(evaluated.tokens_scored), evaluated.windows,
-                                evaluated.documents, evaluated.interval_unit);
+    outcome.text += fmt::format("{} tokens scored in {} windows of {} documents; intervals: bootstrap over {}\n",
+                                group_digits(evaluated.tokens_scored), evaluated.windows, evaluated.documents, evaluated.interval_unit);
     if (evaluated.comparison && !evaluated.comparison->positions().kl.exact())
       outcome.text += fmt::format("tails and percentiles from a sketch: ranks off by at most {} of {} positions\n",
                                   group_digits(evaluated.comparison->positions().kl.rank_error()), group_digits(evaluated.tokens_scored));
-    if (!options->stored_base.empty()) outcome.text += "the stored base has 16 bits per logit and a floor 16 nats under the top: small differences are the format's\n";
+    if (!options->stored_base.empty())
+      outcome.text += "the stored base has 16 bits per logit and a floor 16 nats under the top: small differences are the format's\n";
     if (evaluated.noise_floor) outcome.text += fmt::format("noise floor of these options: {:.2g} nats per token\n", *evaluated.noise_floor);
     if (evaluated.comparison) add_llama_table(*evaluated.comparison, json, outcome.text);
     return outcome;

@@ -19,7 +19,8 @@ namespace {
 constexpr uint64_t kTileMemory = uint64_t{128} << 20;  // bytes of logits in flight
 
 // Perplexity alone: the windows' sums with only the negative log-likelihood in them. Logits go to `save`, if any.
-Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span<const Window> windows, KldWriter* save, Progress& progress) {
+Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span<const Window> windows, KldWriter* save,
+                                               Progress& progress) {
   std::vector<WindowSums> sums;
   CompensatedSum nll_total;
   uint64_t count = 0;
@@ -32,7 +33,9 @@ Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span
     const std::vector<int32_t> labels = scored_labels(batch);
     std::vector<double> nll(labels.size());
     ASSAY_TRY(head_nll(network, hidden, labels, HeadOptions{}, nll));
-    if (save != nullptr) ASSAY_TRY(for_each_logits_tile(network, hidden, kTileMemory, [&](uint64_t, std::span<const float> logits) { return save->write(logits); }));
+    if (save != nullptr)
+      ASSAY_TRY(
+          for_each_logits_tile(network, hidden, kTileMemory, [&](uint64_t, std::span<const float> logits) { return save->write(logits); }));
     const size_t scored = batch[0].scored();
     for (size_t w = 0; w < batch.size(); ++w) {
       CompensatedSum sum;
@@ -44,7 +47,8 @@ Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span
       sums.push_back(window);
       nll_total.add(window.nll);
       count += scored;
-      progress.update(begin + w + 1, fmt::format("[{}] ppl {:.4f}", begin + w + 1, std::exp(nll_total.value() / static_cast<double>(count))));
+      progress.update(begin + w + 1,
+                      fmt::format("[{}] ppl {:.4f}", begin + w + 1, std::exp(nll_total.value() / static_cast<double>(count))));
     }
   }
   return sums;
@@ -54,7 +58,8 @@ Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span
 Result<KldWriter> create_logits_file(const EvaluateOptions& options, const OpenModel& model, const ProbeSet& set) {
   const WindowOptions& windows = options.text.windows;
   if (windows.rule != WindowRule::kLlamaCpp || windows.max_tokens > 0) {
-    return fail(ErrorCode::kUsage, {"--save-all-logits", "cannot hold these windows", "--window llama.cpp without --max-tokens is needed", "the file's format has no other"});
+    return fail(ErrorCode::kUsage, {"--save-all-logits", "cannot hold these windows", "--window llama.cpp without --max-tokens is needed",
+                                    "the file's format has no other"});
   }
   KldHeader header;
   header.ctx = set.ctx;
@@ -72,8 +77,9 @@ Result<ProbeSet> stored_windows(const EvaluateOptions& options, const OpenModel&
   const KldHeader& header = base.header();
   ASSAY_TRY(check_context(model.network->hyper(), header.ctx));
   if (header.vocab != static_cast<uint64_t>(model.network->head().out())) {
-    return fail(ErrorCode::kMismatch, {options.stored_base, "has " + std::to_string(header.vocab) + " logits per row",
-                                       options.model + " has " + std::to_string(model.network->head().out()), "not the same model family?"});
+    return fail(ErrorCode::kMismatch,
+                {options.stored_base, "has " + std::to_string(header.vocab) + " logits per row",
+                 options.model + " has " + std::to_string(model.network->head().out()), "not the same model family?"});
   }
   ProbeSet set;
   const uint64_t chunks = options.text.windows.chunks > 0 ? std::min<uint64_t>(options.text.windows.chunks, header.chunks) : header.chunks;
@@ -82,11 +88,14 @@ Result<ProbeSet> stored_windows(const EvaluateOptions& options, const OpenModel&
     text.windows.chunks = chunks;
     ASSAY_ASSIGN(set, open_windows(text, model));
     bool same = set.ctx == header.ctx && set.windows.size() == chunks && set.windows[0].score_begin == header.score_begin();
-    for (size_t w = 0; same && w < chunks; ++w) same = std::equal(set.windows[w].labels.begin(), set.windows[w].labels.end(), header.tokens.begin() + static_cast<ptrdiff_t>(w * header.ctx + 1));
+    for (size_t w = 0; same && w < chunks; ++w)
+      same = std::equal(set.windows[w].labels.begin(), set.windows[w].labels.end(),
+                        header.tokens.begin() + static_cast<ptrdiff_t>(w * header.ctx + 1));
     if (!same) {
-      return fail(ErrorCode::kMismatch, {options.text.path, "does not give the tokens of " + options.stored_base,
-                                         "the same text in windows of " + std::to_string(header.ctx) + " tokens is needed",
-                                         "leave --text out to use the file's own tokens; llama.cpp reads special tokens in a text as plain text"});
+      return fail(ErrorCode::kMismatch,
+                  {options.text.path, "does not give the tokens of " + options.stored_base,
+                   "the same text in windows of " + std::to_string(header.ctx) + " tokens is needed",
+                   "leave --text out to use the file's own tokens; llama.cpp reads special tokens in a text as plain text"});
     }
     return set;
   }
@@ -107,7 +116,8 @@ Result<ProbeSet> stored_windows(const EvaluateOptions& options, const OpenModel&
 }
 
 void report(const Observation& so_far, Progress& progress) {
-  progress.update(so_far.windows().size(), fmt::format("[{}] ppl {:.4f} kl {:.6f}", so_far.windows().size(), so_far.ppl(), so_far.mean_kl()));
+  progress.update(so_far.windows().size(),
+                  fmt::format("[{}] ppl {:.4f} kl {:.6f}", so_far.windows().size(), so_far.ppl(), so_far.mean_kl()));
 }
 
 // The model against stored rows, which are read as they are needed.
@@ -134,7 +144,8 @@ Result<Observation> compare_stored(const Network& network, const KldReader& base
 Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) {
   apply_settings(settings);
   const bool compares = !options.base.empty() || !options.stored_base.empty();
-  if (!options.base.empty() && !options.stored_base.empty()) return fail(ErrorCode::kUsage, "eval: give --base or --kl-divergence-base, not both");
+  if (!options.base.empty() && !options.stored_base.empty())
+    return fail(ErrorCode::kUsage, "eval: give --base or --kl-divergence-base, not both");
   if (compares && !options.save_logits.empty()) return fail(ErrorCode::kUsage, "eval: --save-all-logits goes without a comparison");
   if (options.text.path.empty() && options.stored_base.empty()) return fail(ErrorCode::kUsage, "eval: --text is needed");
   std::optional<KldReader> stored;
@@ -163,7 +174,8 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
   } else {
     ASSAY_ASSIGN(const OpenModel base, open_model(options.base, settings, progress));
     if (base.tokenizer->fingerprint() != model.tokenizer->fingerprint()) {
-      return fail(ErrorCode::kMismatch, {options.model, "has another tokenizer than " + options.base, "their token streams must be equal", "not the same model family?"});
+      return fail(ErrorCode::kMismatch, {options.model, "has another tokenizer than " + options.base, "their token streams must be equal",
+                                         "not the same model family?"});
     }
     ASSAY_ASSIGN(result.noise_floor, measure_noise_floor(base.network, set.windows, settings.seed));
     ASSAY_ASSIGN(const BaseRun run, BaseRun::run(base.network, set.windows, progress));
@@ -176,7 +188,8 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
   result.nll = totals.value().nll / static_cast<double>(set.tokens_scored);
   BootstrapOptions bootstrap_options;
   bootstrap_options.seed = settings.seed;
-  result.ppl = bootstrap(sums, [](const WindowSums& s) { return std::exp(s.nll / static_cast<double>(s.count)); }, bootstrap_options);
+  result.ppl = bootstrap(
+      sums, [](const WindowSums& s) { return std::exp(s.nll / static_cast<double>(s.count)); }, bootstrap_options);
   result.interval_unit = bootstrap_unit(sums);
   return result;
 }

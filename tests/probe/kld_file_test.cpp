@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <span>
 
 #include "assay/base/random.h"
 #include "tests/file/test_files.h"
@@ -47,9 +48,8 @@ std::string written_file() {
 }
 
 std::shared_ptr<const ByteSource> source_of(const std::string& bytes) {
-  std::vector<std::byte> copy(bytes.size());
-  std::memcpy(copy.data(), bytes.data(), bytes.size());
-  return memory_source(std::move(copy), "base");
+  const auto view = std::as_bytes(std::span(bytes));
+  return memory_source({view.begin(), view.end()}, "base");
 }
 
 // Opens the file and compares every row with itself.
