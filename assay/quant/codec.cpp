@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <vector>
 
 #include "assay/base/checked.h"
+#include "assay/base/lanes.h"
 #include "assay/base/parallel.h"
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
@@ -17,6 +19,7 @@ namespace {
 constexpr uint64_t kWeightsPerTask = 1 << 16;
 // No block scale (fp16) reaches this far; larger weights are encoded as this, so that squares stay finite.
 constexpr float kLargestWeight = 1e15f;
+constexpr int32_t kInfinityBits = 0x7F800000;
 
 Status check_sizes(const Codec& codec, uint64_t values, uint64_t bytes, uint64_t row_length) {
   const GgmlTypeInfo& info = *codec.info;
@@ -31,6 +34,13 @@ Status check_sizes(const Codec& codec, uint64_t values, uint64_t bytes, uint64_t
 void for_rows(uint64_t rows, uint64_t row_length, int threads, const std::function<void(uint64_t, uint64_t)>& body) {
   const uint64_t step = std::max<uint64_t>(1, kWeightsPerTask / row_length);
   parallel_for((rows + step - 1) / step, threads, [&](size_t task) { body(task * step, std::min(rows, (task + 1) * step)); });
+}
+
+// Bits of the largest magnitude: they are in the order of the magnitudes, infinity and NaN above all.
+ASSAY_CLONES int32_t largest_magnitude(const float* values, uint64_t n) {
+  int32_t most = 0;
+  for (uint64_t i = 0; i < n; ++i) most = std::max(most, std::bit_cast<int32_t>(values[i]) & 0x7FFFFFFF);
+  return most;
 }
 
 }  // namespace
@@ -94,16 +104,17 @@ Status encode(GgmlType type, std::span<const float> values, uint64_t row_length,
   for_rows(rows, row_length, options.threads, [&](uint64_t first, uint64_t last) {
     for (uint64_t r = first; r < last; ++r) {
       const float* row = values.data() + r * row_length;
-      for (uint64_t j = 0; j < row_length; ++j) {
-        if (std::isfinite(row[j])) continue;
+      const int32_t largest = largest_magnitude(row, row_length);
+      if (largest >= kInfinityBits) {
+        const uint64_t at = r * row_length + static_cast<uint64_t>(std::find_if_not(row, row + row_length, [](float x) { return std::isfinite(x); }) - row);
         uint64_t seen = broken.load();
-        while (r * row_length + j < seen && !broken.compare_exchange_weak(seen, r * row_length + j)) {
+        while (at < seen && !broken.compare_exchange_weak(seen, at)) {
         }
         return;
       }
       const float* importance = options.importance.empty() ? nullptr : options.importance.data() + r / rows_per_matrix * row_length;
       std::vector<float> clamped;
-      if (codec->info->quantized && std::any_of(row, row + row_length, [](float x) { return std::fabs(x) > kLargestWeight; })) {
+      if (codec->info->quantized && largest > std::bit_cast<int32_t>(kLargestWeight)) {
         clamped.assign(row, row + row_length);
         for (float& x : clamped) x = std::clamp(x, -kLargestWeight, kLargestWeight);
         row = clamped.data();

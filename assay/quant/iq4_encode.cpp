@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "assay/quant/folds.h"
 #include "assay/quant/half.h"
 #include "assay/quant/scale_search.h"
 
@@ -49,7 +50,7 @@ ASSAY_INLINE float run_error(const float* x, const float* w, float scale) {
     const Float16 v = lanes::load(x + i), e = v - scale * nearest(v * inverse);
     total += lanes::load(w + i) * e * e;
   }
-  return lanes::sum(total);
+  return folds::sum(total);
 }
 
 // The best scale of a run: the extreme on either end of the table and in between, then re-rounding.
@@ -64,7 +65,7 @@ ASSAY_INLINE float fit_run(const float* x, const float* w) {
       sum_xq += weight * v * q;
       sum_qq += weight * q * q;
     }
-    const float wxq = lanes::sum(sum_xq), wqq = lanes::sum(sum_qq);
+    const float wxq = folds::sum(sum_xq), wqq = folds::sum(sum_qq);
     if (!(wqq > 0) || !(wxq * wxq > gain * wqq)) return false;
     best = wxq / wqq;
     gain = best * wxq;

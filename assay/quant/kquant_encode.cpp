@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "assay/quant/folds.h"
 #include "assay/quant/half.h"
 #include "assay/quant/kquant_layout.h"
 #include "assay/quant/scale_search.h"
@@ -57,7 +58,7 @@ ASSAY_INLINE float affine_error(const float* x, const float* w, float scale, flo
     const Float16 e = v + minimum - q * scale;
     total += lanes::load(w + i) * e * e;
   }
-  return lanes::sum(total);
+  return folds::sum(total);
 }
 
 template <int kSub>
@@ -180,7 +181,7 @@ ASSAY_INLINE float symmetric_error(const float* x, const float* w, float scale, 
   const Float16 v = lanes::load(x);
   const Float16 q = lanes::clamp(lanes::round(v * inverse), low, high);
   const Float16 e = v - q * scale;
-  return lanes::sum(lanes::load(w) * e * e);
+  return folds::sum(lanes::load(w) * e * e);
 }
 
 ASSAY_INLINE void symmetric_codes(const float* x, const SymmetricBlock& block, float low, float high, int8_t* codes) {

@@ -1,13 +1,21 @@
 #include "assay/quant/legacy_encode.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
+#include "assay/quant/folds.h"
 #include "assay/quant/half.h"
 #include "assay/quant/scale_search.h"
 
 namespace assay {
 namespace {
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+using lanes::Float16;
+using lanes::Int16;
 
 constexpr int kBlock = 32;
 constexpr float kLargestHalf = 65504.0f;
@@ -20,34 +28,55 @@ ASSAY_INLINE float stored_half(float value, std::byte* at) {
   return half_to_float(half);
 }
 
-// Codes round(((x - offset) / scale) + shift), clamped, as bytes.
-ASSAY_INLINE void codes_of(const float* x, float scale, float offset, float shift, float high, uint8_t* codes) {
+// Codes of a block: weight i in lane i % 16 of half i / 16.
+struct Codes {
+  Int16 half[2];
+};
+
+// Codes round(((x - offset) / scale) + shift), clamped.
+ASSAY_INLINE Codes codes_of(const float* x, float scale, float offset, float shift, float high) {
   const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  float q[kBlock];
-  for (int i = 0; i < kBlock; i += 16)
-    lanes::store(q + i, lanes::clamp(lanes::round((lanes::load(x + i) - offset) * inverse) + shift, 0, high));
-  for (int i = 0; i < kBlock; ++i) codes[i] = static_cast<uint8_t>(q[i]);
+  Codes codes;
+  for (int i = 0; i < 2; ++i)
+    codes.half[i] = folds::whole(lanes::clamp(lanes::round((lanes::load(x + 16 * i) - offset) * inverse) + shift, 0, high));
+  return codes;
 }
 
-// The value of largest magnitude, sign included; the first of equals.
+// Codes (x - offset) * inverse + shift, the fraction dropped, clamped.
+ASSAY_INLINE Codes truncated_codes(const float* x, float inverse, float offset, float shift, float high) {
+  Codes codes;
+  for (int i = 0; i < 2; ++i) codes.half[i] = folds::whole(lanes::clamp((lanes::load(x + 16 * i) - offset) * inverse + shift, 0, high));
+  return codes;
+}
+
+struct Range {
+  float least, most;
+};
+
+ASSAY_INLINE Range range_of(const float* x) {
+  const Float16 first = lanes::load(x), second = lanes::load(x + 16);
+  return {folds::least(lanes::minimum(first, second)), folds::most(lanes::maximum(first, second))};
+}
+
+// Bit i is set where weight i's mask is.
+ASSAY_INLINE uint32_t bits_of(Int16 first, Int16 second) {
+  constexpr Int16 kBit = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
+  return static_cast<uint32_t>(folds::all_bits((first & kBit) | (second & kBit) << 16));
+}
+
+// The value of largest magnitude, sign included; the first of equals, as in ggml.
 ASSAY_INLINE float largest_with_sign(const float* x) {
-  float low = x[0], high = x[0];
-  for (int i = 1; i < kBlock; ++i) {
-    low = x[i] < low ? x[i] : low;
-    high = x[i] > high ? x[i] : high;
-  }
-  return -low > high ? low : high;
+  const Float16 first = lanes::load(x), second = lanes::load(x + 16);
+  const Float16 first_size = lanes::maximum(first, -first), second_size = lanes::maximum(second, -second);
+  const float most = folds::most(lanes::maximum(first_size, second_size));
+  return x[std::countr_zero(bits_of(first_size == most, second_size == most))];
 }
 
-ASSAY_INLINE void put_nibbles(const uint8_t* codes, std::byte* qs) {
-  for (int j = 0; j < 16; ++j) qs[j] = static_cast<std::byte>((codes[j] & 15) | (codes[j + 16] & 15) << 4);
-}
+// Bits 0-3: weights j and j + 16 share byte j.
+ASSAY_INLINE void put_nibbles(const Codes& codes, std::byte* qs) { folds::store_bytes((codes.half[0] & 15) | (codes.half[1] & 15) << 4, qs); }
 
-ASSAY_INLINE uint32_t fifth_bits(const uint8_t* codes) {
-  uint32_t bits = 0;
-  for (int i = 0; i < kBlock; ++i) bits |= static_cast<uint32_t>(codes[i] >> 4) << i;
-  return bits;
-}
+// Bit 4 of weight i is bit i.
+ASSAY_INLINE uint32_t fifth_bits(const Codes& codes) { return bits_of(codes.half[0] > 15, codes.half[1] > 15); }
 
 // Importance of a block, or ones; all-zero importance counts as ones (the columns were never active).
 ASSAY_INLINE const float* weights_of(const float* importance, uint64_t column) {
@@ -60,16 +89,12 @@ ASSAY_INLINE const float* weights_of(const float* importance, uint64_t column) {
 // Without importance: ggml's own rule, one pass. The extreme goes to the end that reaches further; codes use the unrounded scale.
 template <bool kFifthBit>
 ASSAY_INLINE void encode_symmetric_plain(const float* row, uint64_t n, std::byte* out) {
-  constexpr int kHigh = kFifthBit ? 15 : 7;
+  constexpr float kHigh = kFifthBit ? 15 : 7;
   constexpr uint64_t kBytes = kFifthBit ? 22 : 18;
   for (uint64_t b = 0; b < n; b += kBlock, out += kBytes) {
-    const float d = largest_with_sign(row + b) / static_cast<float>(-kHigh - 1), inverse = d != 0 ? 1.0f / d : 0.0f;
+    const float d = largest_with_sign(row + b) / (-kHigh - 1), inverse = d != 0 ? 1.0f / d : 0.0f;
     store_u16(out, float_to_half(std::clamp(d, -kLargestHalf, kLargestHalf)));
-    uint8_t codes[kBlock];
-    for (int i = 0; i < kBlock; ++i) {
-      const int code = static_cast<int>(row[b + static_cast<uint64_t>(i)] * inverse + (static_cast<float>(kHigh) + 1.5f));
-      codes[i] = static_cast<uint8_t>(code > 2 * kHigh + 1 ? 2 * kHigh + 1 : code);
-    }
+    const Codes codes = truncated_codes(row + b, inverse, 0, kHigh + 1.5f, 2 * kHigh + 1);
     if (kFifthBit) store_u32(out + 2, fifth_bits(codes));
     put_nibbles(codes, out + (kFifthBit ? 6 : 2));
   }
@@ -77,23 +102,14 @@ ASSAY_INLINE void encode_symmetric_plain(const float* row, uint64_t n, std::byte
 
 template <bool kFifthBit>
 ASSAY_INLINE void encode_affine_plain(const float* row, uint64_t n, std::byte* out) {
-  constexpr int kHigh = kFifthBit ? 31 : 15;
+  constexpr float kHigh = kFifthBit ? 31 : 15;
   constexpr uint64_t kBytes = kFifthBit ? 24 : 20;
   for (uint64_t b = 0; b < n; b += kBlock, out += kBytes) {
-    float low = row[b], high = row[b];
-    for (int i = 1; i < kBlock; ++i) {
-      const float x = row[b + static_cast<uint64_t>(i)];
-      low = x < low ? x : low;
-      high = x > high ? x : high;
-    }
+    const auto [low, high] = range_of(row + b);
     const float d = (high * 0.5f - low * 0.5f) / (0.5f * kHigh), inverse = d != 0 ? 1.0f / d : 0.0f;
     store_u16(out, float_to_half(std::clamp(d, -kLargestHalf, kLargestHalf)));
     store_u16(out + 2, float_to_half(std::clamp(low, -kLargestHalf, kLargestHalf)));
-    uint8_t codes[kBlock];
-    for (int i = 0; i < kBlock; ++i) {
-      const int code = static_cast<int>((row[b + static_cast<uint64_t>(i)] - low) * inverse + 0.5f);
-      codes[i] = static_cast<uint8_t>(code > kHigh ? kHigh : code);
-    }
+    const Codes codes = truncated_codes(row + b, inverse, low, 0.5f, kHigh);
     if (kFifthBit) store_u32(out + 4, fifth_bits(codes));
     put_nibbles(codes, out + (kFifthBit ? 8 : 4));
   }
@@ -106,8 +122,7 @@ ASSAY_INLINE void encode_symmetric(const float* row, const float* importance, ui
   for (uint64_t b = 0; b < n; b += kBlock, out += kBytes) {
     const auto fit = search::fit_symmetric<kBlock, 8>(row + b, weights_of(importance, b), -kHigh - 1, kHigh);
     const float d = stored_half(fit.scale, out);
-    uint8_t codes[kBlock];
-    codes_of(row + b, d, 0, kHigh + 1, 2 * kHigh + 1, codes);
+    const Codes codes = codes_of(row + b, d, 0, kHigh + 1, 2 * kHigh + 1);
     if (kFifthBit) store_u32(out + 2, fifth_bits(codes));
     put_nibbles(codes, out + (kFifthBit ? 6 : 2));
   }
@@ -120,12 +135,13 @@ ASSAY_INLINE void encode_affine(const float* row, const float* importance, uint6
   for (uint64_t b = 0; b < n; b += kBlock, out += kBytes) {
     const auto fit = search::fit_affine<kBlock, 14, true>(row + b, weights_of(importance, b), kHigh, -0.7f, 0.1f);
     const float d = stored_half(fit.scale, out), m = stored_half(-fit.minimum, out + 2);
-    uint8_t codes[kBlock];
-    codes_of(row + b, d, m, 0, kHigh, codes);
+    const Codes codes = codes_of(row + b, d, m, 0, kHigh);
     if (kFifthBit) store_u32(out + 4, fifth_bits(codes));
     put_nibbles(codes, out + (kFifthBit ? 8 : 4));
   }
 }
+
+#pragma GCC diagnostic pop
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "assay/base/lanes.h"
+#include "assay/quant/folds.h"
 
 namespace assay::search {
 
@@ -29,8 +30,8 @@ ASSAY_INLINE void symmetric_sums(const float* x, const float* w, float inverse, 
     sum_xq += weight * v * q;
     sum_qq += weight * q * q;
   }
-  wxq = lanes::sum(sum_xq);
-  wqq = lanes::sum(sum_qq);
+  wxq = folds::sum(sum_xq);
+  wqq = folds::sum(sum_qq);
 }
 
 template <int kSize>
@@ -82,12 +83,9 @@ ASSAY_INLINE Affine fit_affine(const float* x, const float* w, float high, float
     least = lanes::minimum(least, v);
     most = lanes::maximum(most, v);
   }
-  const float sw = lanes::sum(sum_w), swx = lanes::sum(sum_x), swxx = lanes::sum(sum_xx);
-  float low = least[0], top = most[0];
-  for (int i = 1; i < 16; ++i) {
-    low = least[i] < low ? least[i] : low;
-    top = most[i] > top ? most[i] : top;
-  }
+  const float sw = folds::sum(sum_w), swx = folds::sum(sum_x), swxx = folds::sum(sum_xx);
+  float low = folds::least(least);
+  const float top = folds::most(most);
   if (!kSigned && low > 0) low = 0;
   Affine best;
   if (!(top - low > 1e-30f)) {  // constant run: one level
@@ -107,7 +105,7 @@ ASSAY_INLINE Affine fit_affine(const float* x, const float* w, float high, float
       sum_qq += wq * q;
       sum_xq += wq * v;
     }
-    const float swq = lanes::sum(sum_q), swqq = lanes::sum(sum_qq), swxq = lanes::sum(sum_xq);
+    const float swq = folds::sum(sum_q), swqq = folds::sum(sum_qq), swxq = folds::sum(sum_xq);
     const float determinant = sw * swqq - swq * swq;
     if (!(determinant > 0)) return false;
     float scale = (sw * swxq - swx * swq) / determinant;
