@@ -24,6 +24,7 @@ struct Common {
   std::string compute = "float32";
   std::string device = "cpu";
   std::string memory;
+  std::string store;  // "none": nowhere; empty: the default directory
   bool quiet = false;
   bool force = false;
   std::string json;  // file, or "-" for standard output
@@ -66,6 +67,8 @@ struct TextOptions {
 std::shared_ptr<TextOptions> add_text_options(CLI::App& app, bool with_path = true);
 // "Q4_K,Q6_K" -> types; kUsage names the unknown one.
 Result<std::vector<GgmlType>> parse_types(const std::string& list);
+// How many units of work a run found finished and how many it did, for `run` of the envelope.
+void add_units(const UnitCounts& units, Outcome& outcome);
 // value and its interval as an array of two.
 Json interval_json(const Interval& interval);
 

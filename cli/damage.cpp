@@ -20,6 +20,7 @@ Outcome outcome_of(const MakeTableResult& made, const Options& options) {
   outcome.result = {{"table", Json::parse(to_json(made.table))}, {"tokens_scored", made.tokens_scored}, {"windows", made.windows}, {"documents", made.documents},
                     {"interval", made.interval_unit}};
   outcome.run_facts = {{"measured_seconds", made.measured_seconds}, {"encoding_seconds", made.encoding_seconds}};
+  add_units(made.units, outcome);
   std::vector<std::string> header = {"damage (KL, nats per token)"};
   for (const GgmlType type : options.table.types) header.emplace_back(find_type(type)->name);
   Table table(header);

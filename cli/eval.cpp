@@ -93,6 +93,7 @@ Run declare_eval(CLI::App& app) {
     Outcome outcome;
     outcome.inputs = {options->model, options->base, options->stored_base, text->path};
     outcome.noise_floor = evaluated.noise_floor;
+    add_units(evaluated.units, outcome);
     Json& json = outcome.result;
     json["ppl"] = evaluated.ppl.value;
     json["ppl_ci95"] = interval_json(evaluated.ppl);

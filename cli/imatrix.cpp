@@ -56,6 +56,7 @@ Run declare_imatrix(CLI::App& app) {
     outcome.inputs = options->in_files;
     outcome.inputs.insert(outcome.inputs.begin(), {options->model, text->path});
     outcome.result = {{"output", options->output}, {"entries", made.imatrix.entries.size()}, {"windows", made.windows}, {"tokens", made.tokens}, {"chunk_count", made.imatrix.chunk_count}};
+    add_units(made.units, outcome);
     if (*show) outcome.text = statistics(made.imatrix);
     outcome.text += fmt::format("{} entries from {} tokens{}\n", made.imatrix.entries.size(), group_digits(made.tokens), options->output.empty() ? "" : ": " + options->output);
     return outcome;

@@ -26,9 +26,16 @@ void add_common(CLI::App& app, Common& common) {
   app.add_option("--compute", common.compute, "float32, or bf16 (faster; the noise floor says what it costs)");
   app.add_option("--device", common.device, "cpu, cuda, cuda:N");
   app.add_option("--memory", common.memory, "memory to use, e.g. 6GiB (default: three quarters of the machine's)");
+  app.add_option("--store", common.store, "directory where finished work is kept and found again; none: nowhere (default: the cache directory)");
   app.add_flag("--quiet", common.quiet, "no progress on standard error");
   app.add_flag("--force", common.force, "replace existing output files");
   app.add_option("--json", common.json, "write the result as JSON to a file, or to standard output for '-'");
+}
+
+// Beside the small caches; nowhere if there is no home.
+std::string default_store_dir() {
+  const std::string cache = default_cache_dir();
+  return cache.empty() ? "" : cache + "/store";
 }
 
 Result<Engine*> open_engine() {
@@ -52,7 +59,7 @@ Json options_of(const CLI::App& command) {
     const std::string name = option->get_name(false, true);
     if (option->get_lnames().empty() && option->get_positional()) continue;
     const std::string key = option->get_lnames().empty() ? name : option->get_lnames()[0];
-    if (key == "help" || key == "json" || key == "quiet" || key == "threads" || key == "force" || key == "memory") continue;
+    if (key == "help" || key == "json" || key == "quiet" || key == "threads" || key == "force" || key == "memory" || key == "store") continue;
     if (option->count() == 0) continue;
     const auto& values = option->results();
     options[key] = values.size() == 1 ? Json(values[0]) : Json(values);
@@ -153,6 +160,7 @@ int run(int count, char** arguments) {
     context.settings.device = common.device;
     context.settings.threads = common.threads;
     context.settings.seed = common.seed;
+    if (common.store != "none") context.settings.store = common.store.empty() ? default_store_dir() : common.store;
     if (!common.memory.empty()) {
       const auto memory = parse_size(common.memory);
       if (!memory) return report(memory.error(), count, arguments);

@@ -16,7 +16,7 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   outcome.inputs = {options.model, options.calibration, options.evaluation};
   outcome.noise_floor = r.noise_floor;
   Json& json = outcome.result;
-  json["bytes"] = r.accepted ? r.measured.bytes : r.preset->bytes;
+  json["bytes"] = r.measured.bytes;
   json["bpw"] = r.measured.bpw;
   Json recipe = Json::object();
   for (const auto& [name, type] : r.plan.recipe.types) recipe[name] = find_type(type)->name;
@@ -42,6 +42,7 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   Json stages = Json::array();
   for (const StageTime& stage : r.stages) stages.push_back({{"name", stage.name}, {"seconds", stage.seconds}, {"peak_memory_bytes", stage.peak_memory_bytes}});
   outcome.run_facts["stages"] = std::move(stages);
+  add_units(r.units, outcome);
 
   Table files({"file", "bytes", "bpw", "mean KL", "95 % interval", "perplexity"});
   const auto add = [&](const MeasuredFile& file, const std::string& label) {

@@ -37,6 +37,11 @@ Result<std::vector<GgmlType>> parse_types(const std::string& list) {
   return types;
 }
 
+void add_units(const UnitCounts& units, Outcome& outcome) {
+  outcome.run_facts["units_found"] = units.found;
+  outcome.run_facts["units_made"] = units.made;
+}
+
 Json interval_json(const Interval& interval) { return Json::array({interval.low, interval.high}); }
 
 }  // namespace assay::cli

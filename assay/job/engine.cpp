@@ -2,6 +2,7 @@
 
 #include <ATen/Version.h>
 #include <ATen/cpu/Utils.h>
+#include <fmt/format.h>
 #include <torch/version.h>
 
 namespace assay {
@@ -10,7 +11,7 @@ namespace {
 class TorchEngine final : public Engine {
  public:
   std::string describe() const override {
-    return std::string("libtorch ") + TORCH_VERSION + ", CPU capability " + at::get_cpu_capability() + ", " + std::to_string(at::get_num_threads()) + " threads";
+    return fmt::format("libtorch {}, CPU capability {}, {} threads", TORCH_VERSION, at::get_cpu_capability(), at::get_num_threads());
   }
   Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::evaluate(options, settings, progress); });

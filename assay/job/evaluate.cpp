@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "assay/base/payload.h"
+#include "assay/base/sha256.h"
 #include "assay/base/text.h"
 #include "assay/job/compare_models.h"
-#include "assay/job/inputs.h"
+#include "assay/job/unit_store.h"
 #include "assay/probe/head.h"
 #include "assay/probe/kld_file.h"
 #include "assay/probe/kld_file_tiles.h"
+#include "assay/probe/observation_payload.h"
 #include "assay/probe/sweep.h"
 
 namespace assay {
@@ -18,8 +21,8 @@ namespace {
 
 constexpr uint64_t kTileMemory = uint64_t{128} << 20;  // bytes of logits in flight
 
-// Perplexity alone: the windows' sums with only the negative log-likelihood in them. Logits go to `save`, if any.
-Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span<const Window> windows, KldWriter* save,
+// Perplexity alone: the windows' sums with only the negative log-likelihood in them. Logits go to `save`, if any. Units: batches of windows.
+Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span<const Window> windows, KldWriter* save, UnitCache& units,
                                                Progress& progress) {
   std::vector<WindowSums> sums;
   CompensatedSum nll_total;
@@ -29,14 +32,24 @@ Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span
   for (size_t begin = 0; begin < windows.size(); begin += step) {
     if (progress.interrupted()) return fail(ErrorCode::kInterrupted, "evaluation: interrupted");
     const auto batch = windows.subspan(begin, std::min(step, windows.size() - begin));
-    ASSAY_ASSIGN(const at::Tensor hidden, run_blocks(network, batch));
-    const std::vector<int32_t> labels = scored_labels(batch);
-    std::vector<double> nll(labels.size());
-    ASSAY_TRY(head_nll(network, hidden, labels, HeadOptions{}, nll));
-    if (save != nullptr)
-      ASSAY_TRY(
-          for_each_logits_tile(network, hidden, kTileMemory, [&](uint64_t, std::span<const float> logits) { return save->write(logits); }));
+    const auto run = [&]() -> Result<std::string> {
+      ASSAY_ASSIGN(const at::Tensor hidden, run_blocks(network, batch));
+      const std::vector<int32_t> labels = scored_labels(batch);
+      std::vector<double> fresh(labels.size());
+      ASSAY_TRY(head_nll(network, hidden, labels, HeadOptions{}, fresh));
+      if (save != nullptr)
+        ASSAY_TRY(for_each_logits_tile(network, hidden, kTileMemory,
+                                       [&](uint64_t, std::span<const float> logits) { return save->write(logits); }));
+      PayloadWriter writer;
+      writer.add(std::span<const double>(fresh), "nll");
+      return std::move(writer).finish();
+    };
+    ASSAY_ASSIGN(const std::string payload, find_or_make(units, std::to_string(begin), run));
+    PayloadReader reader(payload);
+    const std::vector<double> nll = reader.reals();
+    ASSAY_TRY(reader.finish());
     const size_t scored = batch[0].scored();
+    if (nll.size() != batch.size() * scored) return fail(ErrorCode::kBadInput, "store: a finished batch has another number of positions");
     for (size_t w = 0; w < batch.size(); ++w) {
       CompensatedSum sum;
       for (size_t i = 0; i < scored; ++i) sum.add(nll[w * scored + i]);
@@ -121,18 +134,25 @@ void report(const Observation& so_far, Progress& progress) {
 }
 
 // The model against stored rows, which are read as they are needed.
-Result<Observation> compare_stored(const Network& network, const KldReader& base, std::span<const Window> windows, Progress& progress) {
+Result<Observation> compare_stored(const Network& network, const KldReader& base, std::span<const Window> windows, UnitCache& units,
+                                   Progress& progress) {
   Observation observation;
   progress.stage("model", windows.size());
   const size_t scored = windows[0].scored(), step = windows_per_batch(windows[0].tokens.size());
   for (size_t begin = 0; begin < windows.size(); begin += step) {
     if (progress.interrupted()) return fail(ErrorCode::kInterrupted, "evaluation: interrupted");
     const auto batch = windows.subspan(begin, std::min(step, windows.size() - begin));
-    ASSAY_ASSIGN(const at::Tensor hidden, run_blocks(network, batch));
-    std::vector<PositionObservation> seen(batch.size() * scored);
-    ASSAY_TRY(for_each_logits_tile(network, hidden, kTileMemory, [&](uint64_t first, std::span<const float> logits) {
-      return base.compare(begin * scored + first, logits.data(), std::span(seen).subspan(first, logits.size() / base.header().vocab));
-    }));
+    const auto run = [&]() -> Result<std::string> {
+      ASSAY_ASSIGN(const at::Tensor hidden, run_blocks(network, batch));
+      std::vector<PositionObservation> fresh(batch.size() * scored);
+      ASSAY_TRY(for_each_logits_tile(network, hidden, kTileMemory, [&](uint64_t first, std::span<const float> logits) {
+        return base.compare(begin * scored + first, logits.data(), std::span(fresh).subspan(first, logits.size() / base.header().vocab));
+      }));
+      return to_payload(fresh);
+    };
+    ASSAY_ASSIGN(const std::string payload, find_or_make(units, std::to_string(begin), run));
+    ASSAY_ASSIGN(const std::vector<PositionObservation> seen, positions_from_payload(payload));
+    if (seen.size() != batch.size() * scored) return fail(ErrorCode::kBadInput, "store: a finished batch has another number of positions");
     for (size_t w = 0; w < batch.size(); ++w) observation.add(batch[w].document, std::span(seen).subspan(w * scored, scored));
     report(observation, progress);
   }
@@ -161,15 +181,21 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
   result.documents = set.documents;
   result.corpus_sha256 = set.corpus_sha256;
   std::vector<WindowSums> sums;
+  ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
+  const std::string windows = fingerprint(set.windows);
   if (!compares) {
     std::optional<KldWriter> writer;
     if (!options.save_logits.empty()) {
       ASSAY_ASSIGN(writer, create_logits_file(options, model, set));
     }
-    ASSAY_ASSIGN(sums, run_perplexity(*model.network, set.windows, writer ? &*writer : nullptr, progress));
+    // A file of logits needs every batch run.
+    const auto units = store.units(store.key("perplexity").add("windows", windows));
+    ASSAY_ASSIGN(sums, run_perplexity(*model.network, set.windows, writer ? &*writer : nullptr, writer ? no_unit_cache() : *units, progress));
     if (writer) ASSAY_TRY(writer->commit());
   } else if (stored) {
-    ASSAY_ASSIGN(result.comparison, compare_stored(*model.network, *stored, set.windows, progress));
+    ASSAY_ASSIGN(const std::string base, sha256_of_file(options.stored_base, default_cache_dir()));
+    const auto units = store.units(store.key("comparison with stored logits").add("base", base).add("windows", windows));
+    ASSAY_ASSIGN(result.comparison, compare_stored(*model.network, *stored, set.windows, *units, progress));
     sums = result.comparison->windows();
   } else {
     ASSAY_ASSIGN(const OpenModel base, open_model(options.base, settings, progress));
@@ -177,12 +203,16 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
       return fail(ErrorCode::kMismatch, {options.model, "has another tokenizer than " + options.base, "their token streams must be equal",
                                          "not the same model family?"});
     }
-    ASSAY_ASSIGN(result.noise_floor, measure_noise_floor(base.network, set.windows, settings.seed));
-    ASSAY_ASSIGN(const BaseRun run, BaseRun::run(base.network, set.windows, progress));
+    ASSAY_ASSIGN(const std::string base_files, fingerprint(*base.checkpoint));
+    ASSAY_ASSIGN(result.noise_floor, noise_floor(store, base, set.windows, settings));
+    BaseRun run(base.network, set.windows, 0);
     progress.stage("model", set.windows.size());
-    ASSAY_ASSIGN(result.comparison, run.compare(*model.network, progress, [&](const Observation& so_far) { report(so_far, progress); }));
+    const auto units = store.units(store.key("comparison").add("base", base_files).add("windows", windows));
+    ASSAY_ASSIGN(result.comparison, run.compare([&] { return model.network; }, progress, *units,
+                                                [&](const Observation& so_far) { report(so_far, progress); }));
     sums = result.comparison->windows();
   }
+  result.units = store.counts();
   WindowTotals totals;
   for (const WindowSums& window : sums) totals.add(window);
   result.nll = totals.value().nll / static_cast<double>(set.tokens_scored);

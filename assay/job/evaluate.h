@@ -34,6 +34,7 @@ struct EvaluateResult {
   std::optional<Observation> comparison;  // against the base
   std::optional<double> noise_floor;      // nats: observed KL of null variants of the base in these options
   std::vector<std::string> warnings;
+  UnitCounts units;
 };
 
 Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress);

@@ -1,6 +1,6 @@
 #include "assay/job/make_imatrix.h"
 
-#include "assay/job/inputs.h"
+#include "assay/job/unit_store.h"
 #include "assay/probe/collect_imatrix.h"
 
 namespace assay {
@@ -30,14 +30,17 @@ Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const 
     ImatrixOptions collect;
     collect.process_output = options.process_output;
     collect.save_frequency = options.save_frequency;
+    ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
+    const auto units = imatrix_units(store, set.windows, options.process_output);
     ASSAY_ASSIGN(const Imatrix fresh, collect_imatrix(*model.network, set.windows, collect, progress, [&](const Imatrix& so_far) -> Status {
                    ASSAY_ASSIGN(const Imatrix all, finish(so_far));
                    ASSAY_TRY(write_imatrix(options.output, all, options.format, output));
                    output.force = true;  // our own earlier save
                    return {};
-                 }));
+                 }, *units));
     ASSAY_ASSIGN(result.imatrix, finish(fresh));
     result.windows = set.windows.size();
+    result.units = store.counts();
     result.tokens = set.windows.size() * set.ctx;
   }
   if (!options.output.empty()) ASSAY_TRY(write_imatrix(options.output, result.imatrix, options.format, output));

@@ -25,6 +25,7 @@ struct MakeImatrixOptions {
 struct MakeImatrixResult {
   Imatrix imatrix;
   uint64_t windows = 0, tokens = 0;
+  UnitCounts units;
 };
 
 Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress);

@@ -1,14 +1,16 @@
 #include "assay/job/make_table.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 
+#include "assay/base/sha256.h"
 #include "assay/file/tensor_role.h"
-#include "assay/job/inputs.h"
 #include "assay/job/table_rows.h"
+#include "assay/job/unit_store.h"
 #include "assay/plan/presets.h"
 #include "assay/probe/changes.h"
-#include "assay/probe/observation.h"
+#include "assay/probe/observation_payload.h"
 #include "assay/probe/statistics.h"
 #include "assay/probe/sweep.h"
 #include "assay/quant/codec.h"
@@ -78,6 +80,48 @@ std::vector<ResolvedEdit> requantize_edits(const Network& network, const ChangeS
   return edits;
 }
 
+namespace {
+
+// Variants of one unit: with 512 tokens of a 0.5 B model about a minute on two cores, and far more than a product needs to be efficient.
+constexpr size_t kVariantsPerUnit = 96;
+
+// Every variant on every window: [variant][window]. Units: one window, up to kVariantsPerUnit variants.
+Result<std::vector<std::vector<WindowSums>>> measure_variants(const OpenModel& model, const ProbeSet& set, std::span<const ResolvedVariant> variants,
+                                                              UnitStore& store, const Imatrix* imatrix, const SweepOptions& sweep,
+                                                              Progress& progress) {
+  std::vector<std::vector<WindowSums>> observed(variants.size());
+  const std::string importance = imatrix != nullptr ? fingerprint(*imatrix) : "";
+  progress.stage("sweep", set.windows.size() * variants.size());
+  uint64_t done = 0;
+  for (size_t w = 0; w < set.windows.size(); ++w) {
+    const auto window = std::span(set.windows).subspan(w, 1);
+    const auto units = store.units(store.key("sweep").add("imatrix", importance).add("windows", fingerprint(window)));
+    for (size_t begin = 0; begin < variants.size(); begin += kVariantsPerUnit) {
+      const auto some = variants.subspan(begin, std::min(kVariantsPerUnit, variants.size() - begin));
+      Sha256 name;
+      for (const ResolvedVariant& variant : some)
+        for (const ResolvedEdit& edit : variant.edits) name.add(std::to_string(edit.layer) + ':' + edit.key + (&edit == &variant.edits.back() ? ";" : ","));
+      ASSAY_ASSIGN(const std::string payload, find_or_make(*units, name.hex(), [&]() -> Result<std::string> {
+                     std::vector<WindowSums> sums(some.size());
+                     ASSAY_TRY(run_sweep(*model.network, window, some, sweep,
+                                         [&](size_t variant, size_t, std::span<const PositionObservation> positions) {
+                                           sums[variant] = sum_window(window[0].document, positions);
+                                           progress.update(++done);
+                                         },
+                                         progress));
+                     return to_payload(sums);
+                   }));
+      ASSAY_ASSIGN(const std::vector<WindowSums> sums, window_sums_from_payload(payload));
+      if (sums.size() != some.size()) return fail(ErrorCode::kBadInput, "store: a finished unit has another number of variants");
+      for (size_t v = 0; v < some.size(); ++v) observed[begin + v].push_back(sums[v]);
+      progress.update(done = w * variants.size() + begin + some.size());
+    }
+  }
+  return observed;
+}
+
+}  // namespace
+
 Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) {
   apply_settings(settings);
   ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
@@ -85,7 +129,8 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
   ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
   MakeTableResult result;
   result.table.estimator = "measured";
-  ASSAY_ASSIGN(result.table.noise_floor, measure_noise_floor(model.network, set.windows, settings.seed));
+  ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
+  ASSAY_ASSIGN(result.table.noise_floor, noise_floor(store, model, set.windows, settings));
   result.table.rows = table_rows(*model.checkpoint, options.types, options.by);
   const uint64_t memory = memory_budget(settings);
   const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 8, settings.threads});
@@ -99,32 +144,23 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
       variants.push_back(std::move(variant));
       cells.push_back(&cell);
     }
-  std::vector<Observation> observed(variants.size(), Observation(false));
   const auto begin_time = std::chrono::steady_clock::now();
-  progress.stage("sweep", set.windows.size() * variants.size());
-  uint64_t done = 0;
-  for (size_t w = 0; w < set.windows.size(); ++w) {
-    SweepOptions sweep;
-    sweep.memory = memory / 4;
-    ASSAY_TRY(run_sweep(*model.network, std::span(set.windows).subspan(w, 1), variants, sweep,
-                        [&](size_t variant, size_t, std::span<const PositionObservation> positions) {
-                          observed[variant].add(set.windows[w].document, positions);
-                          progress.update(++done);
-                        },
-                        progress));
-  }
+  SweepOptions sweep;
+  sweep.memory = memory / 4;
+  ASSAY_ASSIGN(const auto observed, measure_variants(model, set, variants, store, imatrix.get(), sweep, progress));
   result.measured_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_time).count();
   result.encoding_seconds = changes.encoding_seconds();
   for (size_t v = 0; v < cells.size(); ++v) {
-    const Interval kl = bootstrap(observed[v].windows(), [](const WindowSums& s) { return s.kl / static_cast<double>(s.count); }, {2000, settings.seed});
+    const Interval kl = bootstrap(observed[v], [](const WindowSums& s) { return s.kl / static_cast<double>(s.count); }, {2000, settings.seed});
     cells[v]->damage = kl.value;
     cells[v]->standard_error = (kl.high - kl.low) / (2 * 1.96);
     cells[v]->below_floor = kl.value < result.table.noise_floor;
   }
+  result.units = store.counts();
   result.tokens_scored = set.tokens_scored;
   result.windows = set.windows.size();
   result.documents = set.documents;
-  if (!observed.empty()) result.interval_unit = bootstrap_unit(observed[0].windows());
+  if (!observed.empty()) result.interval_unit = bootstrap_unit(observed[0]);
   return result;
 }
 

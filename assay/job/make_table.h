@@ -28,6 +28,7 @@ struct MakeTableResult {
   uint64_t tokens_scored = 0, windows = 0, documents = 0;
   std::string interval_unit;
   double measured_seconds = 0, encoding_seconds = 0;
+  UnitCounts units;
 };
 
 // Types a tensor can take: it is quantizable, its row fits, and there is an encoder.

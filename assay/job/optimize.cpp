@@ -8,10 +8,12 @@
 #include <filesystem>
 #include <map>
 
+#include "assay/base/sha256.h"
 #include "assay/base/text.h"
 #include "assay/job/compare_models.h"
-#include "assay/job/inputs.h"
 #include "assay/job/table_rows.h"
+#include "assay/job/unit_store.h"
+#include "assay/plan/quantize_job.h"
 #include "assay/probe/collect_imatrix.h"
 #include "assay/score/curvature.h"
 
@@ -53,6 +55,16 @@ class ScratchFile {
   std::string path_;
 };
 
+// A recipe, the file it makes, and what that file does.
+struct Candidate {
+  explicit Candidate(std::string path) : file(std::move(path)) {}
+  ScratchFile file;
+  bool written = false;
+  Recipe recipe;
+  OutputFile output;
+  MeasuredFile measured;
+};
+
 class Optimizer {
  public:
   Optimizer(const OptimizeOptions& options, const RunSettings& settings, Progress& progress)
@@ -64,16 +76,13 @@ class Optimizer {
     ASSAY_TRY(timed("imatrix", [&] { return make_imatrix(); }));
     ASSAY_TRY(timed("curvature", [&] { return make_table(); }));
     ASSAY_TRY(timed("plan", [&] { return make_plan(); }));
-    ScratchFile planned(options_.output + ".tmp-assay-plan"), stock(options_.output + ".tmp-assay-preset"), larger(options_.output + ".tmp-assay-larger");
-    ASSAY_TRY(timed("write", [&]() -> Status {
-      ASSAY_TRY(write(result_.plan.recipe, nearest_file_type(), planned.path()));
-      if (preset_ != nullptr) ASSAY_TRY(write(recipe_of(*preset_), preset_->file_type, stock.path()));
-      if (larger_ != nullptr) ASSAY_TRY(write(recipe_of(*larger_), larger_->file_type, larger.path()));
-      return {};
-    }));
-    ASSAY_TRY(timed("measure", [&] { return measure(planned.path(), stock.path(), larger.path()); }));
-    ScratchFile& winner = result_.accepted ? planned : stock;
-    ASSAY_TRY(winner.move_to(options_.output));
+    Candidate planned(options_.output + ".tmp-assay-plan"), stock(options_.output + ".tmp-assay-preset"), larger(options_.output + ".tmp-assay-larger");
+    ASSAY_TRY(describe("assay", result_.plan.recipe, preset_ != nullptr ? preset_->file_type : 0, planned));
+    if (preset_ != nullptr) ASSAY_TRY(describe(preset_->name, recipe_of(*preset_), preset_->file_type, stock));
+    if (larger_ != nullptr) ASSAY_TRY(describe(larger_->name, recipe_of(*larger_), larger_->file_type, larger));
+    ASSAY_TRY(timed("measure", [&] { return measure(planned, stock, larger); }));
+    ASSAY_TRY(timed("write", [&] { return deliver(result_.accepted ? planned : stock); }));
+    result_.units = store_->counts();
     return std::move(result_);
   }
 
@@ -100,13 +109,14 @@ class Optimizer {
     ASSAY_ASSIGN(model_, open_model(options_.model, settings_, progress_));
     ASSAY_ASSIGN(calibration_, open_windows({options_.calibration, options_.windows}, model_));
     ASSAY_ASSIGN(evaluation_, open_windows({options_.evaluation, options_.windows}, model_));
-    if (calibration_.corpus_sha256 == evaluation_.corpus_sha256) result_.warnings.push_back("calibration and evaluation text are the same: the measured gain is not held out");
-    ASSAY_ASSIGN(result_.noise_floor, measure_noise_floor(model_.network, evaluation_.windows, settings_.seed));
+    if (calibration_.corpus_sha256 == evaluation_.corpus_sha256) result_.warnings.emplace_back("calibration and evaluation text are the same: the measured gain is not held out");
+    ASSAY_ASSIGN(store_, UnitStore::open(settings_, model_, progress_));
+    ASSAY_ASSIGN(result_.noise_floor, noise_floor(*store_, model_, evaluation_.windows, settings_));
     return {};
   }
 
   Status make_imatrix() {
-    ASSAY_ASSIGN(Imatrix imatrix, collect_imatrix(*model_.network, calibration_.windows, ImatrixOptions{}, progress_));
+    ASSAY_ASSIGN(Imatrix imatrix, collect_imatrix(*model_.network, calibration_.windows, ImatrixOptions{}, progress_, {}, *imatrix_units(*store_, calibration_.windows, false)));
     imatrix.datasets.push_back(options_.calibration);
     imatrix_ = std::make_shared<const Imatrix>(std::move(imatrix));
     return {};
@@ -186,59 +196,76 @@ class Optimizer {
     return {};
   }
 
-  // general.file_type of the result: the preset that is compared with, else "mostly Q4_K_M".
-  uint32_t nearest_file_type() const { return preset_ != nullptr ? preset_->file_type : 15; }
-
-  Status write(const Recipe& recipe, uint32_t file_type, const std::string& path) {
+  // What a recipe's file will be: its metadata, tensors and bytes. `file_type` 0: that of the type most bytes have.
+  Status describe(std::string_view name, const Recipe& recipe, uint32_t file_type, Candidate& candidate) const {
     OutputRequest request = output_request(file_type);
     request.recipe = recipe;
-    ASSAY_ASSIGN(const OutputFile output, plan_output(*model_.checkpoint, request));
-    return write_model(*model_.checkpoint, output, imatrix_.get(), path, {true, settings_.threads}, progress_);
+    ASSAY_ASSIGN(candidate.output, plan_output(*model_.checkpoint, request));
+    if (file_type == 0) {
+      request.file_type = file_type_of(candidate.output.tensors);
+      ASSAY_ASSIGN(candidate.output, plan_output(*model_.checkpoint, request));
+    }
+    candidate.recipe = recipe;
+    candidate.measured.name = name;
+    candidate.measured.bytes = candidate.output.file_bytes;
+    candidate.measured.bpw = candidate.output.bpw();
+    return {};
   }
 
-  Result<Observation> observe(const BaseRun& base, const std::string& name, const std::string& path, MeasuredFile& file) {
-    progress_.stage("measure " + name, evaluation_.windows.size());
-    ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(path));
-    NetworkOptions network_options;
-    network_options.compute = settings_.compute;
-    network_options.device = settings_.device;
-    network_options.memory_limit = memory_budget(settings_) / 2;
-    network_options.threads = settings_.threads;
-    ASSAY_ASSIGN(const auto network, Network::load(checkpoint, network_options));
-    ASSAY_ASSIGN(Observation observation, base.compare(*network, progress_));
-    file.name = name;
-    file.bytes = checkpoint->file_bytes();
-    uint64_t parameters = 0, bytes = 0;
-    for (const TensorInfo& tensor : checkpoint->tensors()) {
-      parameters += tensor.elements();
-      bytes += tensor.bytes;
-    }
-    file.bpw = 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters);
-    const Interval kl = bootstrap(observation.windows(), [](const WindowSums& s) { return s.kl / static_cast<double>(s.count); }, {2000, settings_.seed});
-    file.mean_kl = kl;
-    file.ppl = observation.ppl();
+  Status write(Candidate& candidate) {
+    if (candidate.written) return {};
+    ASSAY_TRY(write_model(*model_.checkpoint, candidate.output, imatrix_.get(), candidate.file.path(), {true, settings_.threads}, progress_));
+    candidate.written = true;
+    return {};
+  }
+
+  // The candidate's file under the output's name.
+  Status deliver(Candidate& candidate) {
+    ASSAY_TRY(write(candidate));
+    return candidate.file.move_to(options_.output);
+  }
+
+  // The candidate's file as it is on the disk, run on the evaluation text. Batches that are known need no file.
+  Result<Observation> observe(BaseRun& base, Candidate& candidate) {
+    progress_.stage("measure " + candidate.measured.name, evaluation_.windows.size());
+    const auto open_written = [&]() -> Result<std::shared_ptr<const Network>> {
+      ASSAY_TRY(write(candidate));
+      ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(candidate.file.path()));
+      NetworkOptions options;
+      options.compute = settings_.compute;
+      options.device = settings_.device;
+      options.memory_limit = memory_budget(settings_) / 2;
+      options.threads = settings_.threads;
+      progress_.stage("measure " + candidate.measured.name, evaluation_.windows.size());
+      return Network::load(checkpoint, options);
+    };
+    UnitKey key = store_->key("measured recipe");
+    key.add("recipe", sha256_hex(to_text(candidate.recipe))).add("imatrix", fingerprint(*imatrix_));
+    const auto units = store_->units(key.add("windows", fingerprint(evaluation_.windows)));
+    ASSAY_ASSIGN(Observation observation, base.compare(open_written, progress_, *units));
+    candidate.measured.mean_kl = bootstrap(observation.windows(), [](const WindowSums& s) { return s.kl / static_cast<double>(s.count); }, {2000, settings_.seed});
+    candidate.measured.ppl = observation.ppl();
     result_.base_ppl = observation.ppl_base();
     return observation;
   }
 
-  Status measure(const std::string& planned, const std::string& stock, const std::string& larger) {
-    ASSAY_ASSIGN(const BaseRun base, BaseRun::run(model_.network, evaluation_.windows, progress_));
-    ASSAY_ASSIGN(const Observation ours, observe(base, "assay", planned, result_.measured));
+  Status measure(Candidate& planned, Candidate& stock, Candidate& larger) {
+    BaseRun base(model_.network, evaluation_.windows, memory_budget(settings_) / 8);
+    ASSAY_ASSIGN(const Observation ours, observe(base, planned));
+    result_.measured = planned.measured;
     result_.tokens_scored = evaluation_.tokens_scored;
     result_.windows = evaluation_.windows.size();
     result_.documents = evaluation_.documents;
     result_.interval_method = "95 % bootstrap over " + bootstrap_unit(ours.windows());
     if (preset_ != nullptr) {
-      MeasuredFile file;
-      ASSAY_ASSIGN(const Observation theirs, observe(base, std::string(preset_->name), stock, file));
+      ASSAY_ASSIGN(const Observation theirs, observe(base, stock));
       result_.change = bootstrap_pair(ours.windows(), theirs.windows(), [](const WindowSums& a, const WindowSums& b) { return a.kl / b.kl - 1; }, {2000, settings_.seed});
-      result_.accepted = result_.measured.mean_kl.value < file.mean_kl.value;
-      result_.preset = file;
+      result_.accepted = planned.measured.mean_kl.value < stock.measured.mean_kl.value;
+      result_.preset = stock.measured;
     }
     if (larger_ != nullptr) {
-      MeasuredFile file;
-      ASSAY_ASSIGN(const Observation theirs, observe(base, std::string(larger_->name), larger, file));
-      result_.larger = file;
+      ASSAY_TRY(observe(base, larger).map([](const Observation&) {}));
+      result_.larger = larger.measured;
     }
     return {};
   }
@@ -247,6 +274,7 @@ class Optimizer {
   const RunSettings& settings_;
   Progress& progress_;
   OpenModel model_;
+  std::optional<UnitStore> store_;
   ProbeSet calibration_, evaluation_;
   std::shared_ptr<const Imatrix> imatrix_;
   CurvatureTable curvature_;

@@ -58,6 +58,7 @@ struct OptimizeResult {
   std::string interval_method;
   std::vector<StageTime> stages;
   std::vector<std::string> warnings;
+  UnitCounts units;
 };
 
 Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress);

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "assay/base/progress.h"
+#include "assay/base/unit_cache.h"
 #include "assay/base/result.h"
 #include "assay/file/imatrix.h"
 #include "assay/model/network.h"
@@ -19,8 +20,10 @@ struct ImatrixOptions {
   uint32_t save_frequency = 0;  // call `save` every so many windows; 0: never
 };
 
-// All tokens of all windows count. `save` (may be empty) gets the sums so far.
+// All tokens of all windows count. `save` (may be empty) gets the sums so far. Units: batches of windows, named by their order; the
+// caller's key must hold windows and options.
 Result<Imatrix> collect_imatrix(const Network& network, std::span<const Window> windows, const ImatrixOptions& options,
-                                Progress& progress = silent_progress(), const std::function<Status(const Imatrix&)>& save = {});
+                                Progress& progress = silent_progress(), const std::function<Status(const Imatrix&)>& save = {},
+                                UnitCache& units = no_unit_cache());
 
 }  // namespace assay

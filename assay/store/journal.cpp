@@ -32,15 +32,14 @@ bool is_worker_name(std::string_view name) {
 // Held as long as the descriptor is open, and gone with the process that held it.
 class WorkerLock {
  public:
-  static Result<WorkerLock> take(const std::string& path) {
+  // Nothing if another process holds it.
+  static Result<std::optional<WorkerLock>> take(const std::string& path) {
     WorkerLock lock;
     lock.descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (lock.descriptor_ < 0)
       return fail(ErrorCode::kIo, {"journal " + path, "cannot be locked", "a writable directory", std::strerror(errno)});
-    if (::flock(lock.descriptor_, LOCK_EX | LOCK_NB) == 0) return lock;
-    if (errno == EWOULDBLOCK)
-      return fail(ErrorCode::kIo,
-                  {"journal " + path, "is held by another process", "one process per worker name", "the same command running twice?"});
+    if (::flock(lock.descriptor_, LOCK_EX | LOCK_NB) == 0) return std::optional<WorkerLock>(std::move(lock));
+    if (errno == EWOULDBLOCK) return std::optional<WorkerLock>();
     return fail(ErrorCode::kIo, {"journal " + path, "cannot be locked", "", std::strerror(errno)});
   }
   WorkerLock(WorkerLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
@@ -56,6 +55,15 @@ class WorkerLock {
   WorkerLock() = default;
   int descriptor_ = -1;
 };
+
+std::string lock_path(const std::string& dir, const std::string& worker) { return (fs::path(dir) / (worker + ".lock")).string(); }
+
+Status make_directory(const std::string& dir) {
+  std::error_code error;
+  fs::create_directories(dir, error);
+  if (error) return fail(ErrorCode::kIo, {"journal " + dir, "cannot be made", "a writable directory", error.message()});
+  return {};
+}
 
 Result<Database> open_own(const std::string& path, std::vector<std::string>& warnings) {
   const auto intact = [&]() -> Result<Database> {
@@ -115,11 +123,29 @@ Result<Journal> Journal::open(const std::string& dir, const std::string& worker)
   if (!is_worker_name(worker))
     return fail(ErrorCode::kUsage,
                 {"journal: worker name '" + printable(worker) + "'", "is not one", "letters, digits, '-' and '_', at most 64", ""});
+  ASSAY_TRY(make_directory(dir));
+  const std::string path = lock_path(dir, worker);
+  ASSAY_ASSIGN(std::optional<WorkerLock> lock, WorkerLock::take(path));
+  if (!lock) {
+    return fail(ErrorCode::kIo,
+                {"journal " + path, "is held by another process", "one process per worker name", "the same command running twice?"});
+  }
+  return open_held(dir, worker, std::make_unique<State>(*std::move(lock), worker));
+}
+
+Result<Journal> Journal::open_any(const std::string& dir) {
+  constexpr int kNames = 64;
+  ASSAY_TRY(make_directory(dir));
+  for (int i = 1; i <= kNames; ++i) {
+    const std::string worker = i == 1 ? "local" : "local-" + std::to_string(i);
+    ASSAY_ASSIGN(std::optional<WorkerLock> lock, WorkerLock::take(lock_path(dir, worker)));
+    if (lock) return open_held(dir, worker, std::make_unique<State>(*std::move(lock), worker));
+  }
+  return fail(ErrorCode::kIo, {"journal " + dir, "is held by " + std::to_string(kNames) + " processes", "one free name", ""});
+}
+
+Result<Journal> Journal::open_held(const std::string& dir, const std::string& worker, std::unique_ptr<State> state) {
   std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) return fail(ErrorCode::kIo, {"journal " + dir, "cannot be made", "a writable directory", error.message()});
-  ASSAY_ASSIGN(WorkerLock lock, WorkerLock::take((fs::path(dir) / (worker + ".lock")).string()));
-  auto state = std::make_unique<State>(std::move(lock), worker);
   ASSAY_ASSIGN(Database own, open_own((fs::path(dir) / (worker + std::string(kSuffix))).string(), state->notes));
   state->databases.emplace(worker, std::move(own));
   for (fs::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
@@ -146,20 +172,31 @@ Result<std::optional<std::string>> Journal::get(const UnitKey& key) {
 }
 
 Status Journal::put(const UnitKey& key, std::string_view payload, const RunFacts& facts) {
-  if (payload.size() > kMaxPayloadBytes)
-    return fail(ErrorCode::kUsage, {"journal: unit of kind '" + key.kind() + "'", "has " + group_digits(payload.size()) + " bytes",
-                                    "at most " + group_digits(kMaxPayloadBytes), ""});
+  const FinishedUnit unit{key, std::string(payload), facts};
+  return put(std::span(&unit, 1));
+}
+
+Status Journal::put(std::span<const FinishedUnit> units) {
   const std::lock_guard guard(state_->mutex);
   Database& own = state_->databases.at(state_->worker);
-  Unit unit{key.hex(),     key.kind(), key.text(), std::string(payload), {std::isfinite(facts.seconds) ? facts.seconds : 0, facts.host},
-            state_->worker};
-  ASSAY_ASSIGN(const std::optional<Unit> present, state_->find(state_->worker, own, unit.key));
-  if (present && present->payload == unit.payload) return {};
-  if (present)
-    return fail(ErrorCode::kMismatch, {"journal: a unit of kind '" + unit.kind + "'", "was finished before with another result",
-                                       "equal keys give equal results", "something that changes the result is missing from its key"});
+  std::vector<Unit> fresh;
+  for (const FinishedUnit& one : units) {
+    if (one.payload.size() > kMaxPayloadBytes)
+      return fail(ErrorCode::kUsage, {"journal: unit of kind '" + one.key.kind() + "'", "has " + group_digits(one.payload.size()) + " bytes",
+                                      "at most " + group_digits(kMaxPayloadBytes), ""});
+    const double seconds = std::isfinite(one.facts.seconds) ? one.facts.seconds : 0;
+    Unit unit{one.key.hex(), one.key.kind(), one.key.text(), one.payload, {seconds, one.facts.host}, state_->worker};
+    ASSAY_ASSIGN(const std::optional<Unit> present, state_->find(state_->worker, own, unit.key));
+    if (present && present->payload == unit.payload) continue;
+    if (present)
+      return fail(ErrorCode::kMismatch, {"journal: a unit of kind '" + unit.kind + "'", "was finished before with another result",
+                                         "equal keys give equal results", "something that changes the result is missing from its key"});
+    fresh.push_back(std::move(unit));
+  }
+  if (fresh.empty()) return {};
   ASSAY_TRY(own.run("BEGIN IMMEDIATE"));
-  Status written = write_row(own, unit);
+  Status written;
+  for (size_t i = 0; written && i < fresh.size(); ++i) written = write_row(own, fresh[i]);
   if (written) written = own.run("COMMIT");
   if (!written) (void)own.run("ROLLBACK");  // SQLite may have rolled back by itself: nothing to add to the first error
   return written;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,13 @@ namespace assay {
 struct RunFacts {
   double seconds = 0;
   std::string host;
+};
+
+// A unit on its way into the journal.
+struct FinishedUnit {
+  UnitKey key;
+  std::string payload;
+  RunFacts facts;
 };
 
 struct Unit {
@@ -40,6 +48,8 @@ class Journal {
   // lock is held until the journal is destroyed. Errors: kUsage (worker name: letters, digits, '-', '_', at most 64), kIo (another
   // process has this worker, nothing can be written), kNoSpace, kMismatch (not a journal), kUnsupported (another schema version).
   static Result<Journal> open(const std::string& dir, const std::string& worker);
+  // As open(), under the first of the names "local", "local-2" ... "local-64" that no other process holds.
+  static Result<Journal> open_any(const std::string& dir);
   Journal(Journal&&) noexcept;
   Journal& operator=(Journal&&) noexcept;
   ~Journal();
@@ -49,6 +59,8 @@ class Journal {
   // On return the unit is on the disk. The same unit again is no work; with another payload it is kMismatch: something that changes
   // the result is missing from the key. Thread-safe, as get() is.
   Status put(const UnitKey& key, std::string_view payload, const RunFacts& facts);
+  // Many at the price of one: all of them are on the disk on return, or none.
+  Status put(std::span<const FinishedUnit> units);
 
   // Every finished unit of a kind (empty: of all) in the order of their keys, each once: the same sequence however many workers did them.
   // The visitor must not call the journal. Errors: kMismatch (two workers finished one unit differently), and the visitor's.
@@ -63,6 +75,7 @@ class Journal {
 
  private:
   struct State;
+  static Result<Journal> open_held(const std::string& dir, const std::string& worker, std::unique_ptr<State> state);
   explicit Journal(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

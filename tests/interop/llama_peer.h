@@ -1,5 +1,4 @@
-// Runs the peer program (llama_peer.cpp) and hands back its JSON. Interop tests skip, with a clear line, where no llama.cpp
-// library was fetched (scripts/peer.sh). The library's directory: $ASSAY_LLAMA_LIB, else where peer.sh puts it.
+// Runs the peer program (llama_peer.cpp) and hands back its JSON.
 #pragma once
 
 #include <sys/wait.h>
@@ -16,23 +15,31 @@
 
 namespace assay::interop {
 
-// The directory that holds libllama*.so*; empty if there is none.
-inline std::string llama_directory() {
-  if (const char* given = std::getenv("ASSAY_LLAMA_LIB")) return given;
-#ifdef __aarch64__
-  constexpr const char* kPlatform = "linux-arm64";
-#else
-  constexpr const char* kPlatform = "linux-x64";
-#endif
-  std::error_code error;
-  const std::filesystem::path root = std::filesystem::path(ASSAY_SOURCE_DIR) / ".deps/peer/node_modules/@node-llama-cpp" / kPlatform;
-  for (std::filesystem::recursive_directory_iterator at(root, error), end; !error && at != end; at.increment(error))
-    if (const std::string name = at->path().filename(); name.starts_with("libllama.")) return at->path().parent_path();
-  return {};
+// The directory that holds libllama*.so*: $ASSAY_LLAMA_LIB, or what scripts/peer.sh prints, which fetches it once. Empty, with a test
+// failure, if it cannot be had: a comparison that did not happen is not a passed one.
+inline const std::string& llama_directory() {
+  static const std::string directory = [] {
+    if (const char* given = std::getenv("ASSAY_LLAMA_LIB")) return std::string(given);
+    const PythonRun run = run_shell(shell_quoted(std::string(ASSAY_SOURCE_DIR) + "/scripts/peer.sh"));
+    std::string path = run.output;
+    while (!path.empty() && path.back() == '\n') path.pop_back();
+    path.erase(0, path.rfind('\n') + 1);  // npm may have warned before
+    if (run.exit_code == 0 && std::filesystem::is_directory(path)) return path;
+    ADD_FAILURE() << "scripts/peer.sh failed with " << run.exit_code << ":\n" << run.output;
+    return std::string();
+  }();
+  return directory;
 }
 
-// What a test prints when it skips.
-inline constexpr const char* kNoLlama = "no llama.cpp library: run scripts/peer.sh or set ASSAY_LLAMA_LIB to its directory";
+// What a test prints when it stops for want of the library.
+inline constexpr const char* kNoLlama = "no llama.cpp library: scripts/peer.sh could not fetch one, and $ASSAY_LLAMA_LIB names none";
+
+// A text without the separators that our tokenizer reads as special tokens and the peer does not.
+inline std::string without_separators(std::string text) {
+  const std::string mark = "<|endoftext|>";
+  for (size_t at; (at = text.find(mark)) != std::string::npos;) text.erase(at, mark.size());
+  return text;
+}
 
 struct PeerAnswer {
   int status = -1;        // exit code; 0: done

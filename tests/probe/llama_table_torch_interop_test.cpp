@@ -53,14 +53,6 @@ std::map<std::string, double> our_table(const EvaluateOptions& options) {
   return table;
 }
 
-// The demo text without its separators, which our tokenizer reads as special tokens and the peer does not.
-std::string plain_text() {
-  std::string text = *read_text_file(ASSAY_SOURCE_DIR "/demo/evaluation.txt");
-  const std::string mark = "<|endoftext|>";
-  for (size_t at; (at = text.find(mark)) != std::string::npos;) text.erase(at, mark.size());
-  return text;
-}
-
 class LlamaTableInterop : public testing::Test {
  protected:
   void SetUp() override {
@@ -68,7 +60,7 @@ class LlamaTableInterop : public testing::Test {
     write(ASSAY_SOURCE_DIR "/demo/reference-9m", "F32", base);
     write(ASSAY_SOURCE_DIR "/demo/reference-9m", "Q4_K_M", quantized);
     write(quantized, "F32", decoded);
-    testing_files::put_file(text, plain_text());
+    testing_files::put_file(text, interop::without_separators(*read_text_file(ASSAY_SOURCE_DIR "/demo/evaluation.txt")));
     const auto stored =
         interop::run_llama_peer({"perplexity", base, text, "--chunks", std::to_string(kChunks), "--write-base", their_logits});
     ASSERT_EQ(stored.status, 0) << stored.result.dump();

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <filesystem>
 
 #include "tests/store/failing_disk.h"
 #include "tests/store/journal_units.h"
@@ -52,6 +53,42 @@ TEST(Journal, KeepsWhatWasPut) {
   EXPECT_EQ(**again.get(key_of(1)), payload_of(1));
   EXPECT_FALSE(again.get(key_of(2))->has_value());
   EXPECT_THAT(again.warnings(), IsEmpty());
+}
+
+TEST(Journal, PutsManyAtOnceOrNone) {
+  const ScratchDirectory scratch;
+  Journal journal = open(scratch);
+  std::vector<FinishedUnit> units;
+  for (int i = 0; i < 5; ++i) units.push_back({key_of(i), payload_of(i), {0.5, "here"}});
+  ASSERT_TRUE(journal.put(units));
+  EXPECT_EQ(held(journal, 6), "01234");
+  // The same again is no work; one that contradicts takes the others with it.
+  ASSERT_TRUE(journal.put(units));
+  const std::vector<FinishedUnit> mixed = {{key_of(5), payload_of(5), {}}, {key_of(2), "something else", {}}};
+  const Status refused = journal.put(mixed);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kMismatch);
+  EXPECT_EQ(held(journal, 6), "01234");
+  EXPECT_TRUE(journal.put(std::span<const FinishedUnit>()));
+}
+
+TEST(Journal, OpensUnderTheFirstFreeName) {
+  const ScratchDirectory scratch;
+  {
+    auto first = Journal::open_any(scratch.path().string());
+    ASSERT_TRUE(first) << first.error().message;
+    auto second = Journal::open_any(scratch.path().string());
+    ASSERT_TRUE(second) << second.error().message;
+    ASSERT_TRUE(put(*first, 1));
+    ASSERT_TRUE(put(*second, 2));
+    EXPECT_EQ(held(*first, 3), "12");  // each sees the other's units
+  }
+  auto again = Journal::open_any(scratch.path().string());
+  ASSERT_TRUE(again);
+  EXPECT_EQ(held(*again, 3), "12");
+  EXPECT_TRUE(std::filesystem::exists(scratch.path() / "local.sqlite"));
+  EXPECT_TRUE(std::filesystem::exists(scratch.path() / "local-2.sqlite"));
+  EXPECT_FALSE(std::filesystem::exists(scratch.path() / "local-3.sqlite"));
 }
 
 TEST(Journal, PayloadsAreBytes) {

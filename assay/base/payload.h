@@ -43,6 +43,8 @@ class PayloadReader {
   std::string text();
   std::vector<double> reals();
   std::vector<float> floats();
+  // Something was not there: what was read since means nothing.
+  bool failed() const { return failed_; }
   // kBadInput unless everything was there, finite, and read to the last byte.
   Status finish() const;
 

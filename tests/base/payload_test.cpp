@@ -1,4 +1,4 @@
-#include "assay/store/payload.h"
+#include "assay/base/payload.h"
 
 #include <gmock/gmock.h>
 

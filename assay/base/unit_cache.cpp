@@ -1,0 +1,30 @@
+#include "assay/base/unit_cache.h"
+
+#include <chrono>
+
+namespace assay {
+namespace {
+
+class NoUnitCache final : public UnitCache {
+ public:
+  Result<std::optional<std::string>> find(std::string_view) override { return std::optional<std::string>(); }
+  Status keep(std::string_view, std::string, double) override { return {}; }
+};
+
+}  // namespace
+
+UnitCache& no_unit_cache() {
+  static NoUnitCache none;
+  return none;
+}
+
+Result<std::string> find_or_make(UnitCache& units, std::string_view unit, const std::function<Result<std::string>()>& work) {
+  ASSAY_ASSIGN(std::optional<std::string> finished, units.find(unit));
+  if (finished) return *std::move(finished);
+  const auto begin = std::chrono::steady_clock::now();
+  ASSAY_ASSIGN(std::string payload, work());
+  ASSAY_TRY(units.keep(unit, payload, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()));
+  return payload;
+}
+
+}  // namespace assay

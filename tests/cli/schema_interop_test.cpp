@@ -1,0 +1,100 @@
+// What --json writes fits docs/schema/result.schema.json, for every command, and docs/json.md names every field of the schema.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+
+#include "tests/interop/python.h"
+
+namespace assay {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kSchema = ASSAY_SOURCE_DIR "/docs/schema/result.schema.json";
+
+std::string read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+void collect_properties(const json& node, std::set<std::string>& names) {
+  if (node.is_object()) {
+    if (const auto found = node.find("properties"); found != node.end() && found->is_object())
+      for (const auto& [name, schema] : found->items()) names.insert(name);
+    for (const auto& [name, child] : node.items()) collect_properties(child, names);
+  } else if (node.is_array()) {
+    for (const json& child : node) collect_properties(child, names);
+  }
+}
+
+TEST(Schema, EveryFieldIsDocumented) {
+  std::set<std::string> names;
+  collect_properties(json::parse(read(kSchema)), names);
+  EXPECT_GT(names.size(), 60u);
+  const std::string text = read(ASSAY_SOURCE_DIR "/docs/json.md");
+  for (const std::string& name : names) {
+    const std::regex word("(^|[^A-Za-z0-9_])" + name + "($|[^A-Za-z0-9_])");
+    EXPECT_TRUE(std::regex_search(text, word)) << "docs/json.md does not name '" << name << "'";
+  }
+}
+
+TEST(Schema, EveryCommandsResultFits) {
+  const fs::path scratch = fs::path(testing::TempDir()) / "assay-schema";
+  fs::remove_all(scratch);
+  fs::create_directories(scratch);
+  const std::string model = ASSAY_SOURCE_DIR "/demo/reference-9m";
+  const std::string calibration = ASSAY_SOURCE_DIR "/demo/calibration.txt", evaluation = ASSAY_SOURCE_DIR "/demo/evaluation.txt";
+  // In an order in which each finds what it needs.
+  const std::pair<const char*, std::string> runs[] = {
+      {"inspect", model},
+      {"tokenize", model + " --prompt hello"},
+      {"tokenize", model + " --decode 5,6"},
+      {"convert", model + " -o reference.gguf"},
+      {"imatrix", model + " --text " + calibration + " --chunks 2 -o imatrix.gguf"},
+      {"quantize", model + " --type Q4_K_M --imatrix imatrix.gguf -o q4.gguf"},
+      {"quantize", model + " --type Q4_K_M --dry-run -o q5.gguf"},
+      {"eval", model + " --text " + evaluation + " --chunks 2"},
+      {"eval", "q4.gguf --base " + model + " --text " + evaluation + " --chunks 2"},
+      {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
+      {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
+      {"plan", model + " --table table.json --bpw 5.5"},
+      {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +
+                       " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K -o best.gguf"},
+  };
+  std::vector<std::string> arguments = {kSchema};
+  std::set<std::string> covered;
+  int number = 0;
+  for (const auto& [command, options] : runs) {
+    const std::string output = (scratch / (std::to_string(number++) + ".json")).string();
+    // A table that a later run reads keeps its name; it is checked too.
+    const bool named = options.find("--json") != std::string::npos;
+    const auto run = interop::run_shell("cd " + interop::shell_quoted(scratch.string()) + " && " + interop::shell_quoted(ASSAY_PROGRAM) + " " + command +
+                                        " " + options + (named ? "" : " --json " + interop::shell_quoted(output)) + " --quiet --store none");
+    EXPECT_EQ(run.exit_code, 0) << command << " " << options << "\n" << run.output;
+    arguments.push_back(named ? (scratch / "table.json").string() : output);
+    covered.insert(command);
+  }
+  const json schema = json::parse(read(kSchema));
+  for (const json& command : schema["properties"]["command"]["enum"]) EXPECT_TRUE(covered.contains(command)) << command << " is not checked";
+  const auto checked = interop::run_python({"jsonschema"}, "check_schema.py", arguments);
+  EXPECT_EQ(checked.exit_code, 0) << checked.output;
+
+  // The check itself can fail: an unknown field, a missing one, a wrong type.
+  json broken = json::parse(read(arguments[1]));
+  broken["result"]["surprise"] = 1;
+  broken["run"].erase("host");
+  broken["result"]["parameters"] = "many";
+  std::ofstream(scratch / "broken.json") << broken;
+  const auto refused = interop::run_python({"jsonschema"}, "check_schema.py", {kSchema, (scratch / "broken.json").string()});
+  EXPECT_EQ(refused.exit_code, 1);
+  for (const char* word : {"surprise", "host", "many"}) EXPECT_NE(refused.output.find(word), std::string::npos) << refused.output;
+  fs::remove_all(scratch);
+}
+
+}  // namespace
+}  // namespace assay
