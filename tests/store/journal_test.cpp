@@ -81,7 +81,7 @@ TEST(Journal, OpensUnderTheFirstFreeName) {
     ASSERT_TRUE(second) << second.error().message;
     ASSERT_TRUE(put(*first, 1));
     ASSERT_TRUE(put(*second, 2));
-    EXPECT_EQ(held(*first, 3), "12");  // each sees the other's units
+    EXPECT_EQ(held(*second, 3), "12");  // it was there when the second one opened
   }
   auto again = Journal::open_any(scratch.path().string());
   ASSERT_TRUE(again);
