@@ -22,6 +22,8 @@ struct CodeAccess {
 
 // Encodes whole rows of one block row: `importance` has row_length entries (mean squared activation per column) or is nullptr.
 using EncodeRow = void (*)(const float* row, const float* importance, uint64_t row_length, std::byte* out);
+// Encodes and looks for NaN and infinity in one pass; false where there is one.
+using ConvertRow = bool (*)(const float* row, uint64_t row_length, std::byte* out);
 using DecodeRow = void (*)(const std::byte* row, uint64_t row_length, float* out);
 
 struct Codec {
@@ -30,6 +32,7 @@ struct Codec {
   EncodeRow encode = nullptr;       // nullptr: decode only
   const CodeAccess* codes = nullptr;  // nullptr: no per-weight code
   bool needs_importance = false;    // refuses to encode without it (the lowest IQ types)
+  ConvertRow convert = nullptr;     // types without blocks: what `encode` does, and the look for NaN in the same pass
 };
 
 const Codec* find_codec(GgmlType type);  // nullptr: type unknown or never stored

@@ -45,9 +45,9 @@ ASSAY_INLINE bool any(Int16 mask) { return all_bits(mask) != 0; }
 template <class Byte>
 ASSAY_INLINE void store_bytes(Int16 x, Byte* at) {
   static_assert(sizeof(Byte) == 1);
-  int32_t lane[16];
-  std::memcpy(lane, &x, sizeof lane);
-  for (int i = 0; i < 16; ++i) at[i] = static_cast<Byte>(lane[i]);
+  using Bytes = uint8_t __attribute__((vector_size(16)));
+  const Bytes bytes = __builtin_convertvector(x, Bytes);
+  std::memcpy(at, &bytes, sizeof bytes);
 }
 
 // Toward zero; |x| < 2^31.
