@@ -122,11 +122,12 @@ int main(int count, char** arguments) {
         EncodeOptions options;
         options.threads = 1;
         if (weighted) options.importance = importance;
-        const Times times = race([&] { (void)encode(codec.info->type, input.values, kRow, ours, options); },
-                                 [&] {
-                                   ggml.quantize_chunk(static_cast<int>(codec.info->type), input.values.data(), theirs.data(), 0,
-                                                       static_cast<int64_t>(rows), static_cast<int64_t>(kRow), weighted ? importance.data() : nullptr);
-                                 });
+        const Times times =
+            race([&] { (void)encode(codec.info->type, input.values, kRow, ours, options); },
+                 [&] {
+                   ggml.quantize_chunk(static_cast<int>(codec.info->type), input.values.data(), theirs.data(), 0,
+                                       static_cast<int64_t>(rows), static_cast<int64_t>(kRow), weighted ? importance.data() : nullptr);
+                 });
         (void)decode(codec.info->type, ours, kRow, decoded);
         const double our_error = weighted_error(input.values, decoded, kRow, options.importance);
         (void)decode(codec.info->type, theirs, kRow, decoded);
@@ -135,9 +136,9 @@ int main(int count, char** arguments) {
         const bool worse = our_error > their_error, late = times.ours > times.theirs;
         ++cells, larger_errors += worse, slower += late;
         // Equal errors are 1, two exact encodings included.
-        fmt::print("{:<8} {:<11} {:<8} {:>9.4f} {:>9.0f} {:>9.0f} {:>7.2f}{}{}\n", codec.info->name, input.name, weighted ? "imatrix" : "plain",
-                   our_error == their_error ? 1.0 : our_error / their_error, megabytes / times.ours, megabytes / times.theirs,
-                   times.theirs / times.ours, worse ? "  <-- error" : "", late ? "  <-- speed" : "");
+        fmt::print("{:<8} {:<11} {:<8} {:>9.4f} {:>9.0f} {:>9.0f} {:>7.2f}{}{}\n", codec.info->name, input.name,
+                   weighted ? "imatrix" : "plain", our_error == their_error ? 1.0 : our_error / their_error, megabytes / times.ours,
+                   megabytes / times.theirs, times.theirs / times.ours, worse ? "  <-- error" : "", late ? "  <-- speed" : "");
         std::fflush(stdout);
       }
     }

@@ -19,17 +19,20 @@ void limit_simd(Simd most);
 
 // Defines `result name parameters`, which calls the always-inlined `body` as compiled for the level in use.
 #if defined(__x86_64__)
-#define ASSAY_KERNEL(result, name, body, parameters, arguments)                                                                    \
-  static result name##_portable parameters { return body arguments; }                                                              \
-  __attribute__((target("avx2"))) static result name##_avx2 parameters { return body arguments; }                                  \
-  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) static result name##_avx512 parameters { return body arguments; }  \
-  result name parameters {                                                                                                         \
-    switch (::assay::simd()) {                                                                                                     \
-      case ::assay::Simd::kAvx512: return name##_avx512 arguments;                                                                 \
-      case ::assay::Simd::kAvx2: return name##_avx2 arguments;                                                                     \
-      case ::assay::Simd::kPortable: break;                                                                                        \
-    }                                                                                                                              \
-    return name##_portable arguments;                                                                                              \
+#define ASSAY_KERNEL(result, name, body, parameters, arguments)                                                                   \
+  static result name##_portable parameters { return body arguments; }                                                             \
+  __attribute__((target("avx2"))) static result name##_avx2 parameters { return body arguments; }                                 \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) static result name##_avx512 parameters { return body arguments; } \
+  result name parameters {                                                                                                        \
+    switch (::assay::simd()) {                                                                                                    \
+      case ::assay::Simd::kAvx512:                                                                                                \
+        return name##_avx512 arguments;                                                                                           \
+      case ::assay::Simd::kAvx2:                                                                                                  \
+        return name##_avx2 arguments;                                                                                             \
+      case ::assay::Simd::kPortable:                                                                                              \
+        break;                                                                                                                    \
+    }                                                                                                                             \
+    return name##_portable arguments;                                                                                             \
   }
 #else
 #define ASSAY_KERNEL(result, name, body, parameters, arguments) \

@@ -27,7 +27,10 @@ Status check_sizes(const Codec& codec, uint64_t values, uint64_t bytes, uint64_t
   const GgmlTypeInfo& info = *codec.info;
   const auto row_bytes = (CheckedSize(row_length).divide_exact(info.block_size) * info.block_bytes).value();
   if (row_length == 0 || !row_bytes || values % row_length != 0 || values / row_length * *row_bytes != bytes) {
-    return fail(ErrorCode::kInternal, {"codec: " + std::string(info.name), "got " + group_digits(values) + " values in rows of " + group_digits(row_length) + " and " + group_digits(bytes) + " bytes", "", "sizes do not belong together"});
+    return fail(ErrorCode::kInternal, {"codec: " + std::string(info.name),
+                                       "got " + group_digits(values) + " values in rows of " + group_digits(row_length) + " and " +
+                                           group_digits(bytes) + " bytes",
+                                       "", "sizes do not belong together"});
   }
   return {};
 }
@@ -106,10 +109,12 @@ Status encode(GgmlType type, std::span<const float> values, uint64_t row_length,
   const uint64_t rows_per_matrix = options.rows_per_matrix ? options.rows_per_matrix : std::max<uint64_t>(1, rows);
   const uint64_t matrices = (rows + rows_per_matrix - 1) / rows_per_matrix;
   if (!options.importance.empty() && options.importance.size() != matrices * row_length) {
-    return fail(ErrorCode::kMismatch, {"codec: importance", "has " + group_digits(options.importance.size()) + " entries", group_digits(matrices * row_length) + " are needed", "an imatrix of another model?"});
+    return fail(ErrorCode::kMismatch, {"codec: importance", "has " + group_digits(options.importance.size()) + " entries",
+                                       group_digits(matrices * row_length) + " are needed", "an imatrix of another model?"});
   }
   if (options.importance.empty() && codec->needs_importance) {
-    return fail(ErrorCode::kUsage, {"codec: " + std::string(codec->info->name), "cannot be encoded without importance weights", "give an imatrix", ""});
+    return fail(ErrorCode::kUsage,
+                {"codec: " + std::string(codec->info->name), "cannot be encoded without importance weights", "give an imatrix", ""});
   }
   if (!is_sound(options.importance)) {
     const auto sound = [](float x) { return x >= 0 && x <= kLargestFloat; };
@@ -128,7 +133,8 @@ Status encode(GgmlType type, std::span<const float> values, uint64_t row_length,
       std::byte* to = out.data() + r * row_bytes;
       const int32_t largest = codec->convert ? 0 : largest_magnitude(row, row_length);
       if (codec->convert ? !codec->convert(row, row_length, to) : largest >= kInfinityBits) {
-        const uint64_t at = r * row_length + static_cast<uint64_t>(std::find_if_not(row, row + row_length, [](float x) { return std::isfinite(x); }) - row);
+        const uint64_t at =
+            r * row_length + static_cast<uint64_t>(std::find_if_not(row, row + row_length, [](float x) { return std::isfinite(x); }) - row);
         uint64_t seen = broken.load();
         while (at < seen && !broken.compare_exchange_weak(seen, at)) {
         }
@@ -146,10 +152,12 @@ Status encode(GgmlType type, std::span<const float> values, uint64_t row_length,
     }
   });
   if (broken.load() == UINT64_MAX) return {};
-  return fail(ErrorCode::kBadInput, {"codec: weight " + group_digits(broken.load()), "is NaN or infinite", "finite weights are needed", ""});
+  return fail(ErrorCode::kBadInput,
+              {"codec: weight " + group_digits(broken.load()), "is NaN or infinite", "finite weights are needed", ""});
 }
 
-double weighted_error(std::span<const float> values, std::span<const float> decoded, uint64_t row_length, std::span<const float> importance) {
+double weighted_error(std::span<const float> values, std::span<const float> decoded, uint64_t row_length,
+                      std::span<const float> importance) {
   CompensatedSum total;
   for (size_t begin = 0; begin < values.size(); begin += row_length) {
     double row = 0;

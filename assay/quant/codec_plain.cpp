@@ -37,7 +37,7 @@ ASSAY_INLINE Int16 bfloat16s(Int16 bits) {
   return ((size + 0x7FFF + ((size >> 16) & 1)) >> 16) | ((bits >> 16) & 0x8000);
 }
 
-// Encodes and looks for NaN and infinity in one pass: Word is what a weight becomes, sixteen at a time.
+// Encodes and looks for NaN and infinity in one pass. Words: what sixteen weights become.
 template <class Words, class Convert>
 ASSAY_INLINE bool convert_row(const float* row, uint64_t n, std::byte* out, const Convert& convert) {
   constexpr uint64_t kBytes = sizeof(Words);

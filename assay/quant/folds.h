@@ -19,7 +19,8 @@ using lanes::Int16;
 // Lanes of Wide (Float16 or Int16) combined by the associative operation, written for vectors of any width.
 template <class Wide, class Operation>
 ASSAY_INLINE auto fold(Wide x, Operation combine) {
-  const auto eight = combine(__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7), __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15));
+  const auto eight =
+      combine(__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7), __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15));
   const auto four = combine(__builtin_shufflevector(eight, eight, 0, 1, 2, 3), __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
   const auto two = combine(four, __builtin_shufflevector(four, four, 2, 3, 2, 3));
   const auto one = combine(two, __builtin_shufflevector(two, two, 1, 1, 1, 1));

@@ -76,7 +76,8 @@ ASSAY_INLINE Float16 within(Float16 level, float least, float most) {
 
 // ---- formats with a scale and a minimum per sub-block: Q2_K, Q4_K, Q5_K
 
-// With d and dmin given: every sub-block takes the best of the nine integer pairs around its own fit. Returns the errors of the super-blocks.
+// With d and dmin given: every sub-block takes the best of the nine integer pairs around its own fit. Returns the errors of the
+// super-blocks.
 template <int kSub>
 ASSAY_INLINE Float16 choose_levels(const Runs<kSub>& runs, const search::Affine& fits, float high, float most, Levels& levels) {
   const Float16 base_s = lanes::round(lanes::clamp(fits.scale * inverse_of(levels.d), 0, most));
@@ -200,7 +201,8 @@ ASSAY_INLINE void affine_codes(const float* x, float scale, float minimum, float
 
 // ---- formats with a signed scale per sub-block of 16: Q3_K, Q6_K
 
-ASSAY_INLINE float choose_scales(const Runs<16>& runs, Float16 fits, float low, float high, float least, float most, float d, Float16& scale) {
+ASSAY_INLINE float choose_scales(const Runs<16>& runs, Float16 fits, float low, float high, float least, float most, float d,
+                                 Float16& scale) {
   const Float16 base = lanes::round(lanes::clamp(fits * (d != 0 ? 1.0f / d : 0.0f), least, most));
   Float16 best = lanes::splat(INFINITY);
   for (int a = -1; a <= 1; ++a) {

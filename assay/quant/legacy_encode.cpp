@@ -65,7 +65,9 @@ ASSAY_INLINE float largest_with_sign(const float* x) {
 }
 
 // Bits 0-3: weights j and j + 16 share byte j.
-ASSAY_INLINE void put_nibbles(const Codes& codes, std::byte* qs) { folds::store_bytes((codes.half[0] & 15) | (codes.half[1] & 15) << 4, qs); }
+ASSAY_INLINE void put_nibbles(const Codes& codes, std::byte* qs) {
+  folds::store_bytes((codes.half[0] & 15) | (codes.half[1] & 15) << 4, qs);
+}
 
 // Bit 4 of weight i is bit i.
 ASSAY_INLINE uint32_t fifth_bits(const Codes& codes) { return bits_of(codes.half[0] > 15, codes.half[1] > 15); }

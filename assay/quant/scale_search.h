@@ -248,7 +248,8 @@ ASSAY_INLINE Affine store_affine(const Runs<kSize>& runs, const Affine& fits, fl
     top = lanes::maximum(top, runs.x[i]);
   }
   const Affine fitted = {as_halves(fits.scale), as_halves(fits.minimum)}, plain = {as_halves((top - low) / high), as_halves(-low)};
-  const Float16 better = above(affine_error(runs, fitted.scale, fitted.minimum, high), affine_error(runs, plain.scale, plain.minimum, high));
+  const Float16 better =
+      above(affine_error(runs, fitted.scale, fitted.minimum, high), affine_error(runs, plain.scale, plain.minimum, high));
   return {select(better, plain.scale, fitted.scale), select(better, plain.minimum, fitted.minimum)};
 }
 

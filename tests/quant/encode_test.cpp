@@ -25,7 +25,8 @@ std::vector<const Codec*> encodable() {
   return list;
 }
 
-std::vector<std::byte> encoded(const Codec& codec, std::span<const float> values, uint64_t row, std::span<const float> importance, int threads = 1) {
+std::vector<std::byte> encoded(const Codec& codec, std::span<const float> values, uint64_t row, std::span<const float> importance,
+                               int threads = 1) {
   std::vector<std::byte> bytes(values.size() / codec.info->block_size * codec.info->block_bytes);
   EncodeOptions options;
   options.threads = threads;
@@ -58,18 +59,41 @@ std::vector<float> odd_values(uint64_t kind, size_t n, uint64_t seed) {
     const double x = random.next_normal();
     double v = x;
     switch (kind) {
-      case 0: break;                                                               // Gaussian
-      case 1: v = x * x * x; break;                                                // heavy tails
-      case 2: v = random.next_below(16) == 0 ? 30 * x : x; break;                  // outliers
-      case 3: v = random.next_below(8) == 0 ? x : 0; break;                        // mostly zeros
-      case 4: v = x < 0 ? -1 : 1; break;                                           // two values
-      case 5: v = std::abs(x); break;                                              // one sign
-      case 6: v = -5 - 0.1 * x; break;                                             // far from zero
-      case 7: v = static_cast<double>(i % 32) - 15; break;                         // a ramp
-      case 8: v = x * std::exp(3 * std::sin(static_cast<double>(i / 16))); break;  // scales that change from run to run
-      case 9: v = i % 256 == 77 ? 100 : 0.01 * x; break;                           // one giant in each super-block
-      case 10: v = std::exp(4 * x) * (random.next_below(2) ? 1 : -1); break;       // log-normal
-      default: v = std::round(2 * x); break;                                       // few whole numbers
+      case 0:
+        break;  // Gaussian
+      case 1:
+        v = x * x * x;
+        break;  // heavy tails
+      case 2:
+        v = random.next_below(16) == 0 ? 30 * x : x;
+        break;  // outliers
+      case 3:
+        v = random.next_below(8) == 0 ? x : 0;
+        break;  // mostly zeros
+      case 4:
+        v = x < 0 ? -1 : 1;
+        break;  // two values
+      case 5:
+        v = std::abs(x);
+        break;  // one sign
+      case 6:
+        v = -5 - 0.1 * x;
+        break;  // far from zero
+      case 7:
+        v = static_cast<double>(i % 32) - 15;
+        break;  // a ramp
+      case 8:
+        v = x * std::exp(3 * std::sin(static_cast<double>(i / 16)));
+        break;  // scales that change from run to run
+      case 9:
+        v = i % 256 == 77 ? 100 : 0.01 * x;
+        break;  // one giant in each super-block
+      case 10:
+        v = std::exp(4 * x) * (random.next_below(2) ? 1 : -1);
+        break;  // log-normal
+      default:
+        v = std::round(2 * x);
+        break;  // few whole numbers
     }
     values[i] = static_cast<float>(size * v);
   }
@@ -100,8 +124,13 @@ std::map<const char*, std::vector<float>> odd_importances() {
   one_column[17] = 3;
   std::vector<float> mixed = random_importance(512, 3);
   for (size_t i = 0; i < 32; ++i) mixed[i] = 0;
-  return {{"none", {}}, {"ones", std::vector<float>(512, 1.0f)}, {"zeros", std::vector<float>(512, 0.0f)}, {"one column", one_column},
-          {"a run of zeros", mixed}, {"huge", std::vector<float>(512, 1e38f)}, {"subnormal", std::vector<float>(512, 1e-44f)}};
+  return {{"none", {}},
+          {"ones", std::vector<float>(512, 1.0f)},
+          {"zeros", std::vector<float>(512, 0.0f)},
+          {"one column", one_column},
+          {"a run of zeros", mixed},
+          {"huge", std::vector<float>(512, 1e38f)},
+          {"subnormal", std::vector<float>(512, 1e-44f)}};
 }
 
 TEST(Encode, OddInputsAreDefined) {
@@ -138,7 +167,8 @@ TEST(Encode, ConstantRowsComeBack) {
 TEST(Encode, NonFiniteWeightsAreRefusedByPosition) {
   for (const Codec* codec : encodable())
     for (const bool weighted : {false, true})
-      for (const float broken : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity}) {
+      for (const float broken :
+           {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity}) {
         auto values = odd_values(0, 1536, 2);
         values[900] = values[1100] = broken;
         std::vector<std::byte> bytes(values.size() / codec->info->block_size * codec->info->block_bytes);
@@ -188,7 +218,8 @@ TEST_P(Level, GivesTheBytesOfThePortablePath) {
           limit_simd(Simd::kPortable);
           const auto portable = encoded(*codec, values, row, weights);
           limit_simd(GetParam());
-          EXPECT_EQ(encoded(*codec, values, row, weights), portable) << codec->info->name << ", row " << row << ", kind " << kind << ", weighted " << weighted;
+          EXPECT_EQ(encoded(*codec, values, row, weights), portable)
+              << codec->info->name << ", row " << row << ", kind " << kind << ", weighted " << weighted;
         }
     }
 }
@@ -201,13 +232,13 @@ TEST_P(Level, GivesTheBytesOfThePortablePathOnOddInputs) {
         limit_simd(Simd::kPortable);
         const auto portable = encoded(*codec, values, 512, importance);
         limit_simd(GetParam());
-        EXPECT_EQ(encoded(*codec, values, 512, importance), portable) << codec->info->name << ", " << name << ", importance: " << importance_name;
+        EXPECT_EQ(encoded(*codec, values, 512, importance), portable)
+            << codec->info->name << ", " << name << ", importance: " << importance_name;
       }
 }
 
-INSTANTIATE_TEST_SUITE_P(Encode, Level, testing::Values(Simd::kAvx2, Simd::kAvx512), [](const auto& instance) {
-  return instance.param == Simd::kAvx2 ? "Avx2" : "Avx512";
-});
+INSTANTIATE_TEST_SUITE_P(Encode, Level, testing::Values(Simd::kAvx2, Simd::kAvx512),
+                         [](const auto& instance) { return instance.param == Simd::kAvx2 ? "Avx2" : "Avx512"; });
 
 TEST(Encode, ThreadsDoNotChangeTheBytes) {
   const auto values = odd_values(1, size_t{1} << 18, 5);
@@ -238,8 +269,8 @@ TEST(Encode, BlocksDoNotSeeTheirNeighbours) {
 struct Naive {
   GgmlType type;
   std::vector<float> levels;
-  bool affine = false;         // levels start at the least value; otherwise the extreme lies on the first level
-  bool any_minimum = false;    // the least value may be positive
+  bool affine = false;       // levels start at the least value; otherwise the extreme lies on the first level
+  bool any_minimum = false;  // the least value may be positive
 };
 
 double error_of(std::span<const float> values, std::span<const float> importance, const Naive& naive) {
@@ -252,7 +283,8 @@ double error_of(std::span<const float> values, std::span<const float> importance
   double error = 0;
   for (size_t i = 0; i < values.size(); ++i) {
     double best = kInfinity;
-    for (const float level : naive.levels) best = std::min(best, std::abs(static_cast<double>(values[i]) - offset - static_cast<double>(scale) * level));
+    for (const float level : naive.levels)
+      best = std::min(best, std::abs(static_cast<double>(values[i]) - offset - static_cast<double>(scale) * level));
     error += static_cast<double>(importance[i]) * best * best;
   }
   return error;
@@ -269,12 +301,18 @@ constexpr double kRounding = 1e-7;
 
 TEST(Encode, NeverWorseThanOneScaleTakenFromTheExtremes) {
   using enum GgmlType;
-  const std::vector<Naive> naives = {
-      {kQ4_0, integers(-8, 7)},  {kQ5_0, integers(-16, 15)},     {kQ4_1, integers(0, 15), true, true}, {kQ5_1, integers(0, 31), true, true},
-      {kQ8_0, integers(-127, 127)}, {kQ3_K, integers(-4, 3)},     {kQ6_K, integers(-32, 31)},           {kQ2_K, integers(0, 3), true},
-      {kQ4_K, integers(0, 15), true}, {kQ5_K, integers(0, 31), true},
-      {kIQ4_NL, {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}},
-      {kIQ4_XS, {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}}};
+  const std::vector<Naive> naives = {{kQ4_0, integers(-8, 7)},
+                                     {kQ5_0, integers(-16, 15)},
+                                     {kQ4_1, integers(0, 15), true, true},
+                                     {kQ5_1, integers(0, 31), true, true},
+                                     {kQ8_0, integers(-127, 127)},
+                                     {kQ3_K, integers(-4, 3)},
+                                     {kQ6_K, integers(-32, 31)},
+                                     {kQ2_K, integers(0, 3), true},
+                                     {kQ4_K, integers(0, 15), true},
+                                     {kQ5_K, integers(0, 31), true},
+                                     {kIQ4_NL, {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}},
+                                     {kIQ4_XS, {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}}};
   for (const Naive& naive : naives) {
     const Codec& codec = *find_codec(naive.type);
     const uint64_t block = codec.info->block_size;
@@ -284,10 +322,12 @@ TEST(Encode, NeverWorseThanOneScaleTakenFromTheExtremes) {
           const auto values = odd_values(kind, block, seed);
           const auto importance = weighted ? random_importance(block, seed) : std::vector<float>(block, 1.0f);
           if (std::ranges::max(importance) == 0) continue;
-          const auto result = decoded(codec, encoded(codec, values, block, weighted ? std::span<const float>(importance) : std::span<const float>()), block);
+          const auto result = decoded(
+              codec, encoded(codec, values, block, weighted ? std::span<const float>(importance) : std::span<const float>()), block);
           const double ours = weighted_error(values, result, block, importance), theirs = error_of(values, importance, naive);
           const double power = weighted_error(values, std::vector<float>(block, 0.0f), block, importance);
-          EXPECT_LE(ours, theirs + kRounding * power) << codec.info->name << ", kind " << kind << ", seed " << seed << ", weighted " << weighted;
+          EXPECT_LE(ours, theirs + kRounding * power)
+              << codec.info->name << ", kind " << kind << ", seed " << seed << ", weighted " << weighted;
         }
   }
 }
