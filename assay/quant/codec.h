@@ -16,20 +16,23 @@ namespace assay {
 struct CodeAccess {
   int min_code = 0;
   int max_code = 0;
-  int (*get)(const std::byte* block, uint32_t index) = nullptr;              // index: weight within the block
+  int (*get)(const std::byte* block, uint32_t index) = nullptr;  // index: weight within the block
   void (*set)(std::byte* block, uint32_t index, int code) = nullptr;
 };
 
 // Encodes whole rows of one block row: `importance` has row_length entries (mean squared activation per column) or is nullptr.
 using EncodeRow = void (*)(const float* row, const float* importance, uint64_t row_length, std::byte* out);
+// Encodes and looks for NaN and infinity in one pass; false where there is one.
+using ConvertRow = bool (*)(const float* row, uint64_t row_length, std::byte* out);
 using DecodeRow = void (*)(const std::byte* row, uint64_t row_length, float* out);
 
 struct Codec {
   const GgmlTypeInfo* info = nullptr;
   DecodeRow decode = nullptr;
-  EncodeRow encode = nullptr;       // nullptr: decode only
+  EncodeRow encode = nullptr;         // nullptr: decode only
   const CodeAccess* codes = nullptr;  // nullptr: no per-weight code
-  bool needs_importance = false;    // refuses to encode without it (the lowest IQ types)
+  bool needs_importance = false;      // refuses to encode without it (the lowest IQ types)
+  ConvertRow convert = nullptr;       // types without blocks: what `encode` does, and the look for NaN in the same pass
 };
 
 const Codec* find_codec(GgmlType type);  // nullptr: type unknown or never stored
@@ -46,9 +49,11 @@ struct EncodeOptions {
   uint64_t rows_per_matrix = 0;         // 0: all rows share importance[0 .. row_length)
 };
 // Encodes rows of float32. Non-finite input is refused with the position of the first (kBadInput).
-Status encode(GgmlType type, std::span<const float> values, uint64_t row_length, std::span<std::byte> out, const EncodeOptions& options = {});
+Status encode(GgmlType type, std::span<const float> values, uint64_t row_length, std::span<std::byte> out,
+              const EncodeOptions& options = {});
 
 // Weighted squared error of an encoding, sum over rows and columns of importance_j (w - w~)^2, in double.
-double weighted_error(std::span<const float> values, std::span<const float> decoded, uint64_t row_length, std::span<const float> importance);
+double weighted_error(std::span<const float> values, std::span<const float> decoded, uint64_t row_length,
+                      std::span<const float> importance);
 
 }  // namespace assay

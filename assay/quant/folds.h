@@ -19,7 +19,8 @@ using lanes::Int16;
 // Lanes of Wide (Float16 or Int16) combined by the associative operation, written for vectors of any width.
 template <class Wide, class Operation>
 ASSAY_INLINE auto fold(Wide x, Operation combine) {
-  const auto eight = combine(__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7), __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15));
+  const auto eight =
+      combine(__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7), __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15));
   const auto four = combine(__builtin_shufflevector(eight, eight, 0, 1, 2, 3), __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
   const auto two = combine(four, __builtin_shufflevector(four, four, 2, 3, 2, 3));
   const auto one = combine(two, __builtin_shufflevector(two, two, 1, 1, 1, 1));
@@ -45,9 +46,9 @@ ASSAY_INLINE bool any(Int16 mask) { return all_bits(mask) != 0; }
 template <class Byte>
 ASSAY_INLINE void store_bytes(Int16 x, Byte* at) {
   static_assert(sizeof(Byte) == 1);
-  int32_t lane[16];
-  std::memcpy(lane, &x, sizeof lane);
-  for (int i = 0; i < 16; ++i) at[i] = static_cast<Byte>(lane[i]);
+  using Bytes = uint8_t __attribute__((vector_size(16)));
+  const Bytes bytes = __builtin_convertvector(x, Bytes);
+  std::memcpy(at, &bytes, sizeof bytes);
 }
 
 // Toward zero; |x| < 2^31.

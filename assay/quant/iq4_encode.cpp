@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "assay/quant/encoder.h"
 #include "assay/quant/folds.h"
 #include "assay/quant/half.h"
 #include "assay/quant/scale_search.h"
@@ -14,120 +15,112 @@ namespace {
 
 using lanes::Float16;
 
+using lanes::Int16;
+using search::above;
+using search::both;
+using search::kRuns;
+using search::Runs;
+
 constexpr int kRun = 32;
-constexpr float kLargestHalf = 65504.0f;
-constexpr float kOnes[kRun] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-
-ASSAY_INLINE float as_half(float value) { return half_to_float(float_to_half(std::clamp(value, -kLargestHalf, kLargestHalf))); }
-
 // The nearest table value, lane by lane: one comparison per gap.
-ASSAY_INLINE Float16 nearest(Float16 x) {
-  Float16 value = lanes::splat(kIq4Values[0]);
-  for (int k = 0; k < 15; ++k) {
-    const float middle = 0.5f * (kIq4Values[k] + kIq4Values[k + 1]);
-    value = x > middle ? lanes::splat(kIq4Values[k + 1]) : value;
+struct Nearest {
+  ASSAY_INLINE Float16 operator()(Float16 x) const {
+    Float16 value = lanes::splat(kIq4Values[0]);
+    for (int k = 0; k < 15; ++k) {
+      const float middle = 0.5f * (kIq4Values[k] + kIq4Values[k + 1]);
+      value = x > middle ? lanes::splat(kIq4Values[k + 1]) : value;
+    }
+    return value;
   }
-  return value;
-}
+};
 
-ASSAY_INLINE Float16 nearest_index(Float16 x) {
-  Float16 index{};
-  for (int k = 0; k < 15; ++k) index += x > 0.5f * (kIq4Values[k] + kIq4Values[k + 1]) ? lanes::splat(1) : lanes::splat(0);
+ASSAY_INLINE Int16 nearest_index(Float16 x) {
+  Int16 index{};
+  for (int k = 0; k < 15; ++k) index -= x > 0.5f * (kIq4Values[k] + kIq4Values[k + 1]);  // a true lane is -1
   return index;
 }
 
-ASSAY_INLINE const float* weights_of(const float* importance, uint64_t column) {
-  if (importance == nullptr) return kOnes;
-  for (int i = 0; i < kRun; ++i)
-    if (importance[column + static_cast<uint64_t>(i)] > 0) return importance + column;
-  return kOnes;
-}
-
-ASSAY_INLINE float run_error(const float* x, const float* w, float scale) {
-  const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  Float16 total{};
-  for (int i = 0; i < kRun; i += 16) {
-    const Float16 v = lanes::load(x + i), e = v - scale * nearest(v * inverse);
-    total += lanes::load(w + i) * e * e;
-  }
-  return folds::sum(total);
-}
-
-// The best scale of a run: the extreme on either end of the table and in between, then re-rounding.
-ASSAY_INLINE float fit_run(const float* x, const float* w) {
-  const float extreme = search::signed_extreme<kRun>(x);
-  if (!(std::fabs(extreme) > 1e-30f)) return 0;
-  float best = 0, gain = 0;
-  const auto consider = [&](float inverse) __attribute__((always_inline)) {
-    Float16 sum_xq{}, sum_qq{};
-    for (int i = 0; i < kRun; i += 16) {
-      const Float16 v = lanes::load(x + i), weight = lanes::load(w + i), q = nearest(v * inverse);
-      sum_xq += weight * v * q;
-      sum_qq += weight * q * q;
-    }
-    const float wxq = folds::sum(sum_xq), wqq = folds::sum(sum_qq);
-    if (!(wqq > 0) || !(wxq * wxq > gain * wqq)) return false;
-    best = wxq / wqq;
-    gain = best * wxq;
-    return true;
-  };
-  for (int k = -7; k <= 7; ++k) consider((kIq4Values[0] + static_cast<float>(k)) / extreme);
-  for (int k = -4; k <= 4; ++k) consider((kIq4Values[15] + 1.5f * static_cast<float>(k)) / extreme);
-  for (int step = 0; step < 3 && best != 0 && consider(1.0f / best); ++step) {
-  }
-  return best;
+// Starts: the extreme on either end of the table and in between.
+ASSAY_INLINE Float16 fit_runs(const Runs<kRun>& runs) {
+  constexpr int kLow = 15, kHigh = 9;
+  return search::fit_scale(runs, Nearest{}, kLow + kHigh, [](int k) __attribute__((always_inline)) {
+    return k < kLow ? kIq4Values[0] + static_cast<float>(k - kLow / 2) : kIq4Values[15] + 1.5f * static_cast<float>(k - kLow - kHigh / 2);
+  });
 }
 
 ASSAY_INLINE void put_run(const float* x, float scale, std::byte* qs) {
   const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  float index[kRun];
-  for (int i = 0; i < kRun; i += 16) lanes::store(index + i, nearest_index(lanes::load(x + i) * inverse));
-  for (int j = 0; j < 16; ++j) qs[j] = static_cast<std::byte>(static_cast<unsigned>(index[j]) | static_cast<unsigned>(index[j + 16]) << 4);
+  folds::store_bytes(nearest_index(lanes::load(x) * inverse) | nearest_index(lanes::load(x + 16) * inverse) << 4, qs);
+}
+
+ASSAY_INLINE const float* column(const float* importance, uint64_t at) { return importance == nullptr ? nullptr : importance + at; }
+
+ASSAY_INLINE void iq4_nl(const float* row, const float* importance, uint64_t n, std::byte* out) {
+  for (uint64_t b = 0; b < n; b += kRun * kRuns) {
+    const int count = static_cast<int>(std::min<uint64_t>(kRuns, (n - b) / kRun));
+    Runs<kRun> runs;
+    search::load_runs(row + b, column(importance, b), count, runs);
+    float fits[kRuns];
+    lanes::store(fits, search::store_scale(runs, fit_runs(runs), Nearest{}, kIq4Values[0]));
+    for (int k = 0; k < count; ++k, out += 18) {
+      store_u16(out, float_to_half(fits[k]));
+      put_run(row + b + kRun * k, fits[k], out + 2);
+    }
+  }
+}
+
+// Of a super-block: d, its extreme fit at -32; every lane of a super-block has its own.
+ASSAY_INLINE Float16 units_of(Float16 fits) {
+  float lane[kRuns];
+  lanes::store(lane, fits);
+  for (int first = 0; first < kRuns; first += 8) {
+    float extreme = 0;
+    for (int k = first; k < first + 8; ++k)
+      if (std::fabs(lane[k]) > std::fabs(extreme)) extreme = lane[k];
+    for (int k = first; k < first + 8; ++k) lane[k] = search::stored_unit(extreme / -32.0f);
+  }
+  return lanes::load(lane);
+}
+
+// Two super-blocks at a time, a run per lane; the last may be alone.
+ASSAY_INLINE void iq4_xs(const float* row, const float* importance, uint64_t n, std::byte* out) {
+  for (uint64_t b = 0; b < n; b += 512) {
+    const int count = n - b < 512 ? 8 : 16;
+    Runs<kRun> runs;
+    search::load_runs(row + b, column(importance, b), count, runs);
+    const Float16 fits = fit_runs(runs), units = units_of(fits);
+    const Float16 base = lanes::round(lanes::clamp(fits * search::inverse_of(units), -32, 31));
+    Float16 best = base, error = lanes::splat(INFINITY);
+    for (int a = -1; a <= 1; ++a) {
+      const Float16 s = base + static_cast<float>(a), e = search::error_of(runs, units * s, Nearest{});
+      const Float16 in_range = both(above(s, lanes::splat(-33)), above(lanes::splat(32), s)), better = both(in_range, above(error, e));
+      best = search::select(better, s, best);
+      error = search::select(better, e, error);
+    }
+    float d[kRuns], scale[kRuns];
+    lanes::store(d, units);
+    lanes::store(scale, best);
+    for (int first = 0; first < count; first += 8, out += 136) {
+      unsigned low[4] = {}, high = 0;
+      for (int k = 0; k < 8; ++k) {
+        const int run = first + k;
+        put_run(row + b + kRun * run, d[run] * scale[run], out + 8 + 16 * k);
+        const auto raw = static_cast<unsigned>(static_cast<int>(scale[run]) + 32);
+        low[k / 2] |= (raw & 15u) << (4 * (k % 2));
+        high |= (raw >> 4) << (2 * k);
+      }
+      store_u16(out, float_to_half(d[first]));
+      store_u16(out + 2, static_cast<uint16_t>(high));
+      for (int i = 0; i < 4; ++i) out[4 + i] = static_cast<std::byte>(low[i]);
+    }
+  }
 }
 
 #pragma GCC diagnostic pop
 
 }  // namespace
 
-ASSAY_CLONES void encode_iq4_nl(const float* row, const float* importance, uint64_t n, std::byte* out) {
-  for (uint64_t b = 0; b < n; b += kRun, out += 18) {
-    const float d = as_half(fit_run(row + b, weights_of(importance, b)));
-    store_u16(out, float_to_half(d));
-    put_run(row + b, d, out + 2);
-  }
-}
-
-ASSAY_CLONES void encode_iq4_xs(const float* row, const float* importance, uint64_t n, std::byte* out) {
-  constexpr int kRuns = 8;
-  for (uint64_t b = 0; b < n; b += 256, out += 136) {
-    float fits[kRuns], extreme = 0;
-    const float* w[kRuns];
-    for (int k = 0; k < kRuns; ++k) {
-      w[k] = weights_of(importance, b + static_cast<uint64_t>(kRun * k));
-      fits[k] = fit_run(row + b + kRun * k, w[k]);
-      if (std::fabs(fits[k]) > std::fabs(extreme)) extreme = fits[k];
-    }
-    const float d = as_half(extreme / -32.0f);
-    unsigned low[kRuns / 2] = {}, high = 0;
-    for (int k = 0; k < kRuns; ++k) {
-      const float* x = row + b + kRun * k;
-      const float base = d != 0 ? std::clamp(std::nearbyint(fits[k] / d), -32.0f, 31.0f) : 0.0f;
-      float best = base, error = INFINITY;
-      for (int a = -1; a <= 1; ++a) {
-        const float s = base + static_cast<float>(a);
-        if (s < -32 || s > 31) continue;
-        const float e = run_error(x, w[k], d * s);
-        if (e < error) error = e, best = s;
-      }
-      put_run(x, d * best, out + 8 + 16 * k);
-      const auto raw = static_cast<unsigned>(static_cast<int>(best) + 32);
-      low[k / 2] |= (raw & 15u) << (4 * (k % 2));
-      high |= (raw >> 4) << (2 * k);
-    }
-    store_u16(out, float_to_half(d));
-    store_u16(out + 2, static_cast<uint16_t>(high));
-    for (int i = 0; i < kRuns / 2; ++i) out[4 + i] = static_cast<std::byte>(low[i]);
-  }
-}
+ASSAY_ENCODER(encode_iq4_nl, iq4_nl)
+ASSAY_ENCODER(encode_iq4_xs, iq4_xs)
 
 }  // namespace assay

@@ -2,15 +2,17 @@
 
 #include <algorithm>
 
+#include "assay/quant/encoder.h"
 #include "assay/quant/folds.h"
 #include "assay/quant/half.h"
 #include "assay/quant/kquant_layout.h"
 #include "assay/quant/scale_search.h"
 
 // Each format is encoded in three steps that stay apart, so that a better choice of codes can replace the second:
-//   1. fit: scales (and minima) of the sub-blocks, quantized against the super-block's own scale (Symmetric/AffineBlock);
-//   2. codes: the nearest code of every weight under those scales;
+//   1. fit: scales (and minima) of the sub-blocks, quantized against the super-block's own scale (fit_affine/symmetric_block);
+//   2. codes: the nearest code of every weight under those scales (affine/symmetric_codes);
 //   3. pack: the bytes.
+// Step 1 works on sixteen sub-blocks at once, one per lane: a super-block of Q2_K, Q3_K, Q6_K, or two of Q4_K, Q5_K.
 namespace assay {
 namespace {
 
@@ -18,333 +20,393 @@ namespace {
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 using lanes::Float16;
+using search::above;
+using search::affine_error;
+using search::as_half;
+using search::both;
+using search::inverse_of;
+using search::kRuns;
+using search::Runs;
+using search::select;
 
 constexpr int kSuper = 256;
-constexpr float kLargestHalf = 65504.0f;
 
-ASSAY_INLINE float as_half(float value) { return half_to_float(float_to_half(std::clamp(value, -kLargestHalf, kLargestHalf))); }
-
-// Weights of a super-block: the importance, or ones; a run without any importance counts as ones.
+// Sub-blocks of kSub weights: how many make a super-block, and how many super-blocks a set of sixteen holds.
 template <int kSub>
-ASSAY_INLINE void load_weights(const float* importance, uint64_t column, float* w) {
-  for (int i = 0; i < kSuper; ++i) w[i] = importance != nullptr ? importance[column + static_cast<uint64_t>(i)] : 1.0f;
-  if (importance == nullptr) return;
-  for (int s = 0; s < kSuper; s += kSub) {
-    float total = 0;
-    for (int i = 0; i < kSub; ++i) total += w[s + i];
-    if (total > 0) continue;
-    for (int i = 0; i < kSub; ++i) w[s + i] = 1.0f;
+constexpr int kSubBlocks = kSuper / kSub;
+template <int kSub>
+constexpr int kSupers = kRuns / kSubBlocks<kSub>;
+
+// Every lane gets one(values of the lanes of its super-block).
+template <int kSub, class One>
+ASSAY_INLINE Float16 per_super(Float16 values, const One& one) {
+  float lane[kRuns];
+  lanes::store(lane, values);
+  for (int s = 0; s < kSupers<kSub>; ++s) {
+    float* mine = lane + s * kSubBlocks<kSub>;
+    const float result = one(static_cast<const float*>(mine));
+    for (int k = 0; k < kSubBlocks<kSub>; ++k) mine[k] = result;
   }
+  return lanes::load(lane);
+}
+
+template <int kSub>
+ASSAY_INLINE Float16 super_sum(Float16 values) {
+  return per_super<kSub>(values, [](const float* v) __attribute__((always_inline)) {
+    float total = 0;
+    for (int k = 0; k < kSubBlocks<kSub>; ++k) total += v[k];
+    return total;
+  });
+}
+
+// What a super-block stores for one weight's decoding: d and dmin are equal in all lanes of a super-block.
+struct Levels {
+  Float16 d, dmin;         // as stored (fp16)
+  Float16 scale, minimum;  // integers
+};
+
+ASSAY_INLINE Levels select_levels(Float16 flag, const Levels& a, const Levels& b) {
+  return {select(flag, a.d, b.d), select(flag, a.dmin, b.dmin), select(flag, a.scale, b.scale), select(flag, a.minimum, b.minimum)};
+}
+
+// Set where least <= level <= most (whole numbers).
+ASSAY_INLINE Float16 within(Float16 level, float least, float most) {
+  return both(above(level, lanes::splat(least - 1)), above(lanes::splat(most + 1), level));
 }
 
 // ---- formats with a scale and a minimum per sub-block: Q2_K, Q4_K, Q5_K
 
+// With d and dmin given: every sub-block takes the best of the nine integer pairs around its own fit. Returns the errors of the
+// super-blocks.
 template <int kSub>
-struct AffineBlock {
-  static constexpr int kCount = kSuper / kSub;
-  float d = 0, dmin = 0;        // as stored (fp16)
-  uint8_t scale[kCount] = {};   // 0 .. kLevels
-  uint8_t minimum[kCount] = {};
-};
-
-// Error of a run under (scale, minimum) with nearest codes.
-template <int kSub>
-ASSAY_INLINE float affine_error(const float* x, const float* w, float scale, float minimum, float high) {
-  const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-  Float16 total{};
-  for (int i = 0; i < kSub; i += 16) {
-    const Float16 v = lanes::load(x + i);
-    const Float16 q = lanes::clamp(lanes::round((v + minimum) * inverse), 0, high);
-    const Float16 e = v + minimum - q * scale;
-    total += lanes::load(w + i) * e * e;
-  }
-  return folds::sum(total);
-}
-
-template <int kSub>
-ASSAY_INLINE void affine_codes(const float* x, const AffineBlock<kSub>& block, float high, uint8_t* codes) {
-  float q[kSub];
-  for (int k = 0; k < AffineBlock<kSub>::kCount; ++k) {
-    const float scale = block.d * static_cast<float>(block.scale[k]), minimum = block.dmin * static_cast<float>(block.minimum[k]);
-    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-    for (int i = 0; i < kSub; i += 16)
-      lanes::store(q + i, lanes::clamp(lanes::round((lanes::load(x + k * kSub + i) + minimum) * inverse), 0, high));
-    for (int i = 0; i < kSub; ++i) codes[k * kSub + i] = static_cast<uint8_t>(q[i]);
-  }
-}
-
-template <int kSub>
-ASSAY_INLINE float affine_total(const float* x, const float* w, const AffineBlock<kSub>& block, float high) {
-  float total = 0;
-  for (int k = 0; k < AffineBlock<kSub>::kCount; ++k)
-    total += affine_error<kSub>(x + k * kSub, w + k * kSub, block.d * static_cast<float>(block.scale[k]),
-                                block.dmin * static_cast<float>(block.minimum[k]), high);
-  return total;
-}
-
-// With d and dmin given: every sub-block takes the best of the nine integer pairs around its own fit.
-template <int kSub>
-ASSAY_INLINE float choose_levels(const float* x, const float* w, const search::Affine* fits, float high, float levels, AffineBlock<kSub>& block) {
-  float total = 0;
-  for (int k = 0; k < AffineBlock<kSub>::kCount; ++k) {
-    const float ls = block.d > 0 ? fits[k].scale / block.d : 0, lm = block.dmin > 0 ? fits[k].minimum / block.dmin : 0;
-    const float base_s = std::clamp(std::nearbyint(ls), 0.0f, levels), base_m = std::clamp(std::nearbyint(lm), 0.0f, levels);
-    float best = INFINITY;
-    for (int a = -1; a <= 1; ++a) {
-      const float s = base_s + static_cast<float>(a);
-      if (s < 0 || s > levels) continue;
-      for (int b = -1; b <= 1; ++b) {
-        const float m = base_m + static_cast<float>(b);
-        if (m < 0 || m > levels) continue;
-        const float error = affine_error<kSub>(x + k * kSub, w + k * kSub, block.d * s, block.dmin * m, high);
-        if (error >= best) continue;
-        best = error;
-        block.scale[k] = static_cast<uint8_t>(s);
-        block.minimum[k] = static_cast<uint8_t>(m);
-      }
+ASSAY_INLINE Float16 choose_levels(const Runs<kSub>& runs, const search::Affine& fits, float high, float most, Levels& levels) {
+  const Float16 base_s = lanes::round(lanes::clamp(fits.scale * inverse_of(levels.d), 0, most));
+  const Float16 base_m = lanes::round(lanes::clamp(fits.minimum * inverse_of(levels.dmin), 0, most));
+  Float16 best = lanes::splat(INFINITY);
+  for (int a = -1; a <= 1; ++a)
+    for (int b = -1; b <= 1; ++b) {
+      const Float16 s = base_s + static_cast<float>(a), m = base_m + static_cast<float>(b);
+      const Float16 error = affine_error(runs, levels.d * s, levels.dmin * m, high);
+      const Float16 better = both(both(within(s, 0, most), within(m, 0, most)), above(best, error));
+      best = select(better, error, best);
+      levels.scale = select(better, s, levels.scale);
+      levels.minimum = select(better, m, levels.minimum);
     }
-    total += best;
-  }
-  return total;
+  return super_sum<kSub>(best);
 }
 
-// Least squares for (d, dmin) with all integers fixed; false if they are not determined.
+// Least squares for (d, dmin) of each super-block with all integers fixed; unchanged where they are not determined.
 template <int kSub>
-ASSAY_INLINE bool refit_super(const float* x, const float* w, const AffineBlock<kSub>& block, float high, float& d, float& dmin) {
-  uint8_t codes[kSuper];
-  affine_codes<kSub>(x, block, high, codes);
-  double aa = 0, ab = 0, bb = 0, xa = 0, xb = 0;  // x = d a - dmin b, a = scale q, b = minimum
-  for (int k = 0; k < AffineBlock<kSub>::kCount; ++k) {
-    float wqq = 0, wq = 0, sw = 0, wxq = 0, wx = 0;
-    for (int i = k * kSub; i < (k + 1) * kSub; ++i) {
-      const auto q = static_cast<float>(codes[i]);
-      sw += w[i];
-      wq += w[i] * q;
-      wqq += w[i] * q * q;
-      wx += w[i] * x[i];
-      wxq += w[i] * x[i] * q;
+ASSAY_INLINE void refit_super(const Runs<kSub>& runs, Levels& levels, float high) {
+  const Float16 scale = levels.d * levels.scale, minimum = levels.dmin * levels.minimum, inverse = inverse_of(scale);
+  Float16 sums[5] = {};  // w, w q, w q^2, w x, w x q
+  for (int i = 0; i < kSub; ++i) {
+    const Float16 q = lanes::clamp(lanes::round((runs.x[i] + minimum) * inverse), 0, high), wq = runs.w[i] * q;
+    sums[0] += runs.w[i];
+    sums[1] += wq;
+    sums[2] += wq * q;
+    sums[3] += runs.w[i] * runs.x[i];
+    sums[4] += wq * runs.x[i];
+  }
+  float sum[5][kRuns], s[kRuns], m[kRuns], d[kRuns], dmin[kRuns];
+  for (int t = 0; t < 5; ++t) lanes::store(sum[t], sums[t]);
+  lanes::store(s, levels.scale);
+  lanes::store(m, levels.minimum);
+  lanes::store(d, levels.d);
+  lanes::store(dmin, levels.dmin);
+  for (int first = 0; first < kRuns; first += kSubBlocks<kSub>) {
+    double aa = 0, ab = 0, bb = 0, xa = 0, xb = 0;  // x = d a - dmin b, a = scale q, b = minimum
+    for (int k = first; k < first + kSubBlocks<kSub>; ++k) {
+      const double a = s[k], b = m[k];
+      aa += a * a * static_cast<double>(sum[2][k]);
+      ab += a * b * static_cast<double>(sum[1][k]);
+      bb += b * b * static_cast<double>(sum[0][k]);
+      xa += a * static_cast<double>(sum[4][k]);
+      xb += b * static_cast<double>(sum[3][k]);
     }
-    const double s = block.scale[k], m = block.minimum[k];
-    aa += s * s * static_cast<double>(wqq);
-    ab += s * m * static_cast<double>(wq);
-    bb += m * m * static_cast<double>(sw);
-    xa += s * static_cast<double>(wxq);
-    xb += m * static_cast<double>(wx);
+    const double determinant = aa * bb - ab * ab;
+    float new_d = d[first], new_dmin = dmin[first];
+    if (bb <= 0) {
+      if (aa > 0) new_d = as_half(static_cast<float>(xa / aa));
+    } else if (determinant > 1e-12 * aa * bb) {
+      new_d = as_half(static_cast<float>((xa * bb - ab * xb) / determinant));
+      new_dmin = as_half(static_cast<float>((ab * xa - aa * xb) / determinant));
+    }
+    if (!(new_d > 0) || !(new_dmin >= 0)) continue;
+    for (int k = first; k < first + kSubBlocks<kSub>; ++k) d[k] = new_d, dmin[k] = new_dmin;
   }
-  const double determinant = aa * bb - ab * ab;
-  if (bb <= 0) {
-    if (aa <= 0) return false;
-    d = as_half(static_cast<float>(xa / aa));
-    return d > 0;
-  }
-  if (!(determinant > 1e-12 * aa * bb)) return false;
-  d = as_half(static_cast<float>((xa * bb - ab * xb) / determinant));
-  dmin = as_half(static_cast<float>((ab * xa - aa * xb) / determinant));
-  return d > 0 && dmin >= 0;
+  levels.d = lanes::load(d);
+  levels.dmin = lanes::load(dmin);
+}
+
+// d that puts the largest of a super-block's fits at level `most`.
+template <int kSub>
+ASSAY_INLINE Float16 unit_of(Float16 fits, float most) {
+  return per_super<kSub>(fits, [=](const float* v) __attribute__((always_inline)) {
+    float largest = 0;
+    for (int k = 0; k < kSubBlocks<kSub>; ++k) largest = std::max(largest, v[k]);
+    return search::stored_unit(largest / most);
+  });
+}
+
+// One scale and minimum for a whole super-block, from its extremes.
+template <int kSub>
+ASSAY_INLINE Levels plain_levels(const Runs<kSub>& runs, float high) {
+  const auto largest = [](const float* v) __attribute__((always_inline)) {
+    float most = 0;
+    for (int k = 0; k < kSubBlocks<kSub>; ++k) most = std::max(most, v[k]);
+    return most;
+  };
+  Float16 minimum{}, range{};
+  for (const Float16& x : runs.x) minimum = lanes::maximum(minimum, -x);
+  minimum = per_super<kSub>(minimum, largest);
+  for (const Float16& x : runs.x) range = lanes::maximum(range, x + minimum);
+  range = per_super<kSub>(range, largest);
+  return {search::as_halves(range / high), search::as_halves(minimum), lanes::splat(1), lanes::splat(1)};
+}
+
+template <int kSub>
+ASSAY_INLINE Float16 levels_error(const Runs<kSub>& runs, const Levels& levels, float high) {
+  return super_sum<kSub>(affine_error(runs, levels.d * levels.scale, levels.dmin * levels.minimum, high));
 }
 
 template <int kSub, int kSteps>
-ASSAY_INLINE AffineBlock<kSub> fit_affine_block(const float* x, const float* w, float high, float levels, float first, float step) {
-  constexpr int kCount = AffineBlock<kSub>::kCount;
-  search::Affine fits[kCount];
-  float max_scale = 0, max_minimum = 0;
-  for (int k = 0; k < kCount; ++k) {
-    fits[k] = search::fit_affine<kSub, kSteps, false>(x + k * kSub, w + k * kSub, high, first, step);
-    max_scale = std::max(max_scale, fits[k].scale);
-    max_minimum = std::max(max_minimum, fits[k].minimum);
-  }
-  AffineBlock<kSub> best;
-  best.d = as_half(max_scale / levels);
-  best.dmin = as_half(max_minimum / levels);
-  float error = choose_levels<kSub>(x, w, fits, high, levels, best);
+ASSAY_INLINE Levels fit_affine_block(const Runs<kSub>& runs, float high, float most, float first, float step) {
+  const search::Affine fits = search::fit_affine<kSub, kSteps, false>(runs, high, first, step);
+  Levels best = {unit_of<kSub>(fits.scale, most), unit_of<kSub>(fits.minimum, most), {}, {}};
+  Float16 error = choose_levels(runs, fits, high, most, best);
+  const Levels plain = plain_levels(runs, high);
+  const Float16 plain_error = levels_error(runs, plain, high), plainer = above(error, plain_error);
+  best = select_levels(plainer, plain, best);
+  error = select(plainer, plain_error, error);
   for (int round = 0; round < 2; ++round) {
-    AffineBlock<kSub> next = best;
-    if (!refit_super<kSub>(x, w, best, high, next.d, next.dmin)) break;
-    const float refitted = round == 0 ? choose_levels<kSub>(x, w, fits, high, levels, next) : affine_total<kSub>(x, w, next, high);
-    if (!(refitted < error)) break;
-    error = refitted;
-    best = next;
+    Levels next = best;
+    refit_super(runs, next, high);
+    const Float16 refitted = round == 0 ? choose_levels(runs, fits, high, most, next) : levels_error(runs, next, high);
+    const Float16 better = above(error, refitted);
+    if (!search::any(better)) break;
+    best = select_levels(better, next, best);
+    error = select(better, refitted, error);
   }
   return best;
+}
+
+// The codes of run k under its own scale and minimum.
+template <int kSub>
+ASSAY_INLINE void affine_codes(const float* x, float scale, float minimum, float high, uint8_t* codes) {
+  const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+  for (int i = 0; i < kSub; i += 16)
+    folds::store_bytes(folds::whole(lanes::clamp(lanes::round((lanes::load(x + i) + minimum) * inverse), 0, high)), codes + i);
 }
 
 // ---- formats with a signed scale per sub-block of 16: Q3_K, Q6_K
 
+ASSAY_INLINE float choose_scales(const Runs<16>& runs, Float16 fits, float low, float high, float least, float most, float d,
+                                 Float16& scale) {
+  const Float16 base = lanes::round(lanes::clamp(fits * (d != 0 ? 1.0f / d : 0.0f), least, most));
+  Float16 best = lanes::splat(INFINITY);
+  for (int a = -1; a <= 1; ++a) {
+    const Float16 s = base + static_cast<float>(a), error = search::error_of(runs, d * s, search::Integers{low, high});
+    const Float16 better = both(within(s, least, most), above(best, error));
+    best = select(better, error, best);
+    scale = select(better, s, scale);
+  }
+  return folds::sum(best);
+}
+
+// Least squares for d with all integers fixed; 0 if it is not determined.
+ASSAY_INLINE float refit_scale(const Runs<16>& runs, float d, Float16 scale, float low, float high) {
+  const Float16 inverse = inverse_of(d * scale);
+  Float16 sum_xq{}, sum_qq{};
+  for (int i = 0; i < 16; ++i) {
+    const Float16 q = lanes::clamp(lanes::round(runs.x[i] * inverse), low, high), wq = runs.w[i] * q;
+    sum_xq += wq * runs.x[i];
+    sum_qq += wq * q;
+  }
+  float s[kRuns], xq[kRuns], qq[kRuns];
+  lanes::store(s, scale);
+  lanes::store(xq, sum_xq);
+  lanes::store(qq, sum_qq);
+  double xa = 0, aa = 0;
+  for (int k = 0; k < kRuns; ++k) {
+    const double a = s[k];
+    xa += a * static_cast<double>(xq[k]);
+    aa += a * a * static_cast<double>(qq[k]);
+  }
+  return aa > 0 ? as_half(static_cast<float>(xa / aa)) : 0;
+}
+
+// The lane of largest magnitude, sign included; the first of equals.
+ASSAY_INLINE float extreme_of(Float16 values) {
+  float lane[kRuns], extreme = 0;
+  lanes::store(lane, values);
+  for (const float v : lane)
+    if (std::fabs(v) > std::fabs(extreme)) extreme = v;
+  return extreme;
+}
+
 struct SymmetricBlock {
-  static constexpr int kSub = 16, kCount = kSuper / kSub;
-  float d = 0;               // as stored (fp16)
-  int8_t scale[kCount] = {};
+  float d = 0;  // as stored (fp16)
+  Float16 scale{};
 };
 
-ASSAY_INLINE float symmetric_error(const float* x, const float* w, float scale, float low, float high) {
-  const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  const Float16 v = lanes::load(x);
-  const Float16 q = lanes::clamp(lanes::round(v * inverse), low, high);
-  const Float16 e = v - q * scale;
-  return folds::sum(lanes::load(w) * e * e);
-}
-
-ASSAY_INLINE void symmetric_codes(const float* x, const SymmetricBlock& block, float low, float high, int8_t* codes) {
-  float q[16];
-  for (int k = 0; k < SymmetricBlock::kCount; ++k) {
-    const float scale = block.d * static_cast<float>(block.scale[k]), inverse = scale != 0 ? 1.0f / scale : 0.0f;
-    lanes::store(q, lanes::clamp(lanes::round(lanes::load(x + 16 * k) * inverse), low, high));
-    for (int i = 0; i < 16; ++i) codes[16 * k + i] = static_cast<int8_t>(q[i]);
-  }
-}
-
-ASSAY_INLINE float choose_scales(const float* x, const float* w, const float* fits, float low, float high, float least, float most, SymmetricBlock& block) {
-  float total = 0;
-  for (int k = 0; k < SymmetricBlock::kCount; ++k) {
-    const float base = block.d != 0 ? std::clamp(std::nearbyint(fits[k] / block.d), least, most) : 0.0f;
-    float best = INFINITY;
-    for (int a = -1; a <= 1; ++a) {
-      const float s = base + static_cast<float>(a);
-      if (s < least || s > most) continue;
-      const float error = symmetric_error(x + 16 * k, w + 16 * k, block.d * s, low, high);
-      if (error >= best) continue;
-      best = error;
-      block.scale[k] = static_cast<int8_t>(s);
-    }
-    total += best;
-  }
-  return total;
-}
-
 template <int kSteps>
-ASSAY_INLINE SymmetricBlock fit_symmetric_block(const float* x, const float* w, float low, float high, float least, float most) {
-  float fits[SymmetricBlock::kCount], extreme = 0;
-  for (int k = 0; k < SymmetricBlock::kCount; ++k) {
-    fits[k] = search::fit_symmetric<16, kSteps>(x + 16 * k, w + 16 * k, low, high).scale;
-    if (std::fabs(fits[k]) > std::fabs(extreme)) extreme = fits[k];
-  }
+ASSAY_INLINE SymmetricBlock fit_symmetric_block(const Runs<16>& runs, float low, float high, float least, float most) {
+  const Float16 fits = search::fit_symmetric<16, kSteps>(runs, low, high);
   SymmetricBlock best;
-  best.d = as_half(extreme / least);  // the far end is the negative one
-  float error = choose_scales(x, w, fits, low, high, least, most, best);
+  best.d = search::stored_unit(extreme_of(fits) / least);  // the far end is the negative one
+  float error = choose_scales(runs, fits, low, high, least, most, best.d, best.scale);
+  // One scale for the whole super-block, from its extreme.
+  const float plain = as_half(extreme_of(search::signed_extreme(runs)) / low);
+  const float plain_error = folds::sum(search::error_of(runs, lanes::splat(plain), search::Integers{low, high}));
+  if (plain_error < error) {
+    error = plain_error;
+    best = {plain, lanes::splat(1)};
+  }
   for (int round = 0; round < 2; ++round) {
-    int8_t codes[kSuper];
-    symmetric_codes(x, best, low, high, codes);
-    double xa = 0, aa = 0;
-    for (int k = 0; k < SymmetricBlock::kCount; ++k) {
-      float wxq = 0, wqq = 0;
-      for (int i = 16 * k; i < 16 * k + 16; ++i) {
-        const auto q = static_cast<float>(codes[i]);
-        wxq += w[i] * x[i] * q;
-        wqq += w[i] * q * q;
-      }
-      const double s = best.scale[k];
-      xa += s * static_cast<double>(wxq);
-      aa += s * s * static_cast<double>(wqq);
-    }
-    if (!(aa > 0)) break;
     SymmetricBlock next = best;
-    next.d = as_half(static_cast<float>(xa / aa));
+    next.d = refit_scale(runs, best.d, best.scale, low, high);
     if (next.d == best.d || next.d == 0) break;
-    const float refitted = choose_scales(x, w, fits, low, high, least, most, next);
+    const float refitted = choose_scales(runs, fits, low, high, least, most, next.d, next.scale);
     if (!(refitted < error)) break;
     error = refitted;
     best = next;
   }
   return best;
+}
+
+// Codes minus `low`, so that they are not negative; scales as bytes.
+ASSAY_INLINE void symmetric_codes(const float* x, const SymmetricBlock& block, float low, float high, int8_t* scales, uint8_t* codes) {
+  float scale[kRuns];
+  lanes::store(scale, block.scale);
+  for (int k = 0; k < kRuns; ++k) {
+    const float full = block.d * scale[k], inverse = full != 0 ? 1.0f / full : 0.0f;
+    const Float16 q = lanes::clamp(lanes::round(lanes::load(x + 16 * k) * inverse), low, high);
+    folds::store_bytes(folds::whole(q - low), codes + 16 * k);
+    scales[k] = static_cast<int8_t>(scale[k]);
+  }
+}
+
+// ---- rows
+
+ASSAY_INLINE const float* column(const float* importance, uint64_t at) { return importance == nullptr ? nullptr : importance + at; }
+
+// Two bits per code, four runs of 32 codes to a run of 32 bytes (Q2_K, Q3_K).
+ASSAY_INLINE void put_two_bits(const uint8_t* codes, std::byte* out) {
+  for (int half = 0; half < 2; ++half)
+    for (int l = 0; l < 32; ++l) {
+      const uint8_t* q = codes + 128 * half + l;
+      out[32 * half + l] = static_cast<std::byte>((q[0] & 3) | (q[32] & 3) << 2 | (q[64] & 3) << 4 | (q[96] & 3) << 6);
+    }
+}
+
+// Bit `bit` of the eight codes l, l + 32, ..., to byte l (Q3_K, Q5_K).
+ASSAY_INLINE void put_high_bits(const uint8_t* codes, int bit, std::byte* out) {
+  for (int l = 0; l < 32; ++l) {
+    unsigned bits = 0;
+    for (int k = 0; k < 8; ++k) bits |= ((static_cast<unsigned>(codes[32 * k + l]) >> bit) & 1u) << k;
+    out[l] = static_cast<std::byte>(bits);
+  }
+}
+
+ASSAY_INLINE void q2_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
+  for (uint64_t b = 0; b < n; b += kSuper, out += 84) {
+    Runs<16> runs;
+    search::load_runs(row + b, column(importance, b), kRuns, runs);
+    const Levels levels = fit_affine_block<16, 14>(runs, 3, 15, -0.7f, 0.1f);
+    float scale[kRuns], minimum[kRuns];
+    lanes::store(scale, levels.scale);
+    lanes::store(minimum, levels.minimum);
+    uint8_t codes[kSuper];
+    for (int k = 0; k < kRuns; ++k) {
+      affine_codes<16>(row + b + 16 * k, levels.d[0] * scale[k], levels.dmin[0] * minimum[k], 3, codes + 16 * k);
+      out[k] = static_cast<std::byte>(static_cast<unsigned>(scale[k]) | static_cast<unsigned>(minimum[k]) << 4);
+    }
+    put_two_bits(codes, out + 16);
+    store_u16(out + 80, float_to_half(levels.d[0]));
+    store_u16(out + 82, float_to_half(levels.dmin[0]));
+  }
+}
+
+ASSAY_INLINE void q3_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
+  for (uint64_t b = 0; b < n; b += kSuper, out += 110) {
+    Runs<16> runs;
+    search::load_runs(row + b, column(importance, b), kRuns, runs);
+    const SymmetricBlock block = fit_symmetric_block<9>(runs, -4, 3, -32, 31);
+    uint8_t codes[kSuper];
+    int8_t scales[kRuns];
+    symmetric_codes(row + b, block, -4, 3, scales, codes);
+    put_high_bits(codes, 2, out);
+    put_two_bits(codes, out + 32);
+    kquant::put_q3_scales(out + 96, scales);
+    store_u16(out + 108, float_to_half(block.d));
+  }
+}
+
+template <bool kFifthBit>
+ASSAY_INLINE void q45_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
+  constexpr uint64_t kBytes = kFifthBit ? 176 : 144;
+  constexpr float kHigh = kFifthBit ? 31 : 15;
+  for (uint64_t b = 0; b < n; b += 2 * kSuper) {  // two super-blocks; the last may be alone
+    const int count = n - b < 2 * kSuper ? 8 : 16;
+    Runs<32> runs;
+    search::load_runs(row + b, column(importance, b), count, runs);
+    const Levels levels = fit_affine_block<32, 14>(runs, kHigh, 63, -0.9f, 0.1f);
+    float scale[kRuns], minimum[kRuns], d[kRuns], dmin[kRuns];
+    lanes::store(scale, levels.scale);
+    lanes::store(minimum, levels.minimum);
+    lanes::store(d, levels.d);
+    lanes::store(dmin, levels.dmin);
+    for (int first = 0; first < count; first += 8, out += kBytes) {
+      uint8_t codes[kSuper], scales[8], minima[8];
+      for (int k = 0; k < 8; ++k) {
+        const int run = first + k;
+        affine_codes<32>(row + b + 32 * run, d[run] * scale[run], dmin[run] * minimum[run], kHigh, codes + 32 * k);
+        scales[k] = static_cast<uint8_t>(scale[run]);
+        minima[k] = static_cast<uint8_t>(minimum[run]);
+      }
+      store_u16(out, float_to_half(d[first]));
+      store_u16(out + 2, float_to_half(dmin[first]));
+      kquant::put_scale_mins(out + 4, scales, minima);
+      std::byte* qs = out + (kFifthBit ? 48 : 16);
+      for (int pair = 0; pair < 4; ++pair)
+        for (int l = 0; l < 32; ++l) {
+          const uint8_t* q = codes + 64 * pair + l;
+          qs[32 * pair + l] = static_cast<std::byte>((q[0] & 15) | (q[32] & 15) << 4);
+        }
+      if (kFifthBit) put_high_bits(codes, 4, out + 16);
+    }
+  }
+}
+
+ASSAY_INLINE void q6_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
+  for (uint64_t b = 0; b < n; b += kSuper, out += 210) {
+    Runs<16> runs;
+    search::load_runs(row + b, column(importance, b), kRuns, runs);
+    const SymmetricBlock block = fit_symmetric_block<9>(runs, -32, 31, -128, 127);
+    uint8_t codes[kSuper];
+    int8_t scales[kRuns];
+    symmetric_codes(row + b, block, -32, 31, scales, codes);
+    for (int half = 0; half < 2; ++half)
+      for (int l = 0; l < 32; ++l) {
+        const uint8_t* q = codes + 128 * half + l;
+        out[64 * half + l] = static_cast<std::byte>((q[0] & 15) | (q[64] & 15) << 4);
+        out[64 * half + 32 + l] = static_cast<std::byte>((q[32] & 15) | (q[96] & 15) << 4);
+        out[128 + 32 * half + l] = static_cast<std::byte>(q[0] >> 4 | (q[32] >> 4) << 2 | (q[64] >> 4) << 4 | (q[96] >> 4) << 6);
+      }
+    for (int k = 0; k < 16; ++k) out[192 + k] = static_cast<std::byte>(scales[k]);
+    store_u16(out + 208, float_to_half(block.d));
+  }
 }
 
 #pragma GCC diagnostic pop
 
 }  // namespace
 
-ASSAY_CLONES void encode_q2_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
-  for (uint64_t b = 0; b < n; b += kSuper, out += 84) {
-    float w[kSuper];
-    load_weights<16>(importance, b, w);
-    const auto block = fit_affine_block<16, 14>(row + b, w, 3, 15, -0.7f, 0.1f);
-    uint8_t codes[kSuper];
-    affine_codes<16>(row + b, block, 3, codes);
-    for (int k = 0; k < 16; ++k) out[k] = static_cast<std::byte>(block.scale[k] | block.minimum[k] << 4);
-    for (int half = 0; half < 2; ++half)
-      for (int l = 0; l < 32; ++l) {
-        const uint8_t* q = codes + 128 * half + l;
-        out[16 + 32 * half + l] = static_cast<std::byte>(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
-      }
-    store_u16(out + 80, float_to_half(block.d));
-    store_u16(out + 82, float_to_half(block.dmin));
-  }
-}
-
-ASSAY_CLONES void encode_q3_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
-  for (uint64_t b = 0; b < n; b += kSuper, out += 110) {
-    float w[kSuper];
-    load_weights<16>(importance, b, w);
-    const SymmetricBlock block = fit_symmetric_block<9>(row + b, w, -4, 3, -32, 31);
-    int8_t codes[kSuper];
-    symmetric_codes(row + b, block, -4, 3, codes);
-    for (int i = 0; i < 96; ++i) out[i] = std::byte{0};
-    for (int i = 0; i < kSuper; ++i) {
-      const auto raw = static_cast<unsigned>(codes[i] + 4);
-      out[32 + i / 128 * 32 + i % 32] |= static_cast<std::byte>((raw & 3u) << (2 * (i % 128 / 32)));
-      out[i % 32] |= static_cast<std::byte>((raw >> 2) << (i / 32));
-    }
-    kquant::put_q3_scales(out + 96, block.scale);
-    store_u16(out + 108, float_to_half(block.d));
-  }
-}
-
-namespace {
-
-template <bool kFifthBit>
-ASSAY_INLINE void encode_q45_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
-  constexpr uint64_t kBytes = kFifthBit ? 176 : 144;
-  constexpr float kHigh = kFifthBit ? 31 : 15;
-  for (uint64_t b = 0; b < n; b += kSuper, out += kBytes) {
-    float w[kSuper];
-    load_weights<32>(importance, b, w);
-    const auto block = fit_affine_block<32, 14>(row + b, w, kHigh, 63, -0.9f, 0.1f);
-    uint8_t codes[kSuper];
-    affine_codes<32>(row + b, block, kHigh, codes);
-    store_u16(out, float_to_half(block.d));
-    store_u16(out + 2, float_to_half(block.dmin));
-    kquant::put_scale_mins(out + 4, block.scale, block.minimum);
-    std::byte* qs = out + (kFifthBit ? 48 : 16);
-    for (int pair = 0; pair < 4; ++pair)
-      for (int l = 0; l < 32; ++l) {
-        const uint8_t* q = codes + 64 * pair + l;
-        qs[32 * pair + l] = static_cast<std::byte>((q[0] & 15) | (q[32] & 15) << 4);
-      }
-    if (!kFifthBit) continue;
-    for (int l = 0; l < 32; ++l) {
-      unsigned bits = 0;
-      for (int k = 0; k < 8; ++k) bits |= static_cast<unsigned>(codes[32 * k + l] >> 4) << k;
-      out[16 + l] = static_cast<std::byte>(bits);
-    }
-  }
-}
-
-}  // namespace
-
-ASSAY_CLONES void encode_q4_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
-  encode_q45_k<false>(row, importance, n, out);
-}
-ASSAY_CLONES void encode_q5_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
-  encode_q45_k<true>(row, importance, n, out);
-}
-
-ASSAY_CLONES void encode_q6_k(const float* row, const float* importance, uint64_t n, std::byte* out) {
-  for (uint64_t b = 0; b < n; b += kSuper, out += 210) {
-    float w[kSuper];
-    load_weights<16>(importance, b, w);
-    const SymmetricBlock block = fit_symmetric_block<9>(row + b, w, -32, 31, -128, 127);
-    int8_t codes[kSuper];
-    symmetric_codes(row + b, block, -32, 31, codes);
-    for (int half = 0; half < 2; ++half)
-      for (int l = 0; l < 32; ++l) {
-        unsigned q[4];
-        for (int t = 0; t < 4; ++t) q[t] = static_cast<unsigned>(codes[128 * half + 32 * t + l] + 32);
-        out[64 * half + l] = static_cast<std::byte>((q[0] & 15u) | (q[2] & 15u) << 4);
-        out[64 * half + 32 + l] = static_cast<std::byte>((q[1] & 15u) | (q[3] & 15u) << 4);
-        out[128 + 32 * half + l] = static_cast<std::byte>(q[0] >> 4 | (q[1] >> 4) << 2 | (q[2] >> 4) << 4 | (q[3] >> 4) << 6);
-      }
-    for (int k = 0; k < 16; ++k) out[192 + k] = static_cast<std::byte>(block.scale[k]);
-    store_u16(out + 208, float_to_half(block.d));
-  }
-}
+ASSAY_ENCODER(encode_q2_k, q2_k)
+ASSAY_ENCODER(encode_q3_k, q3_k)
+ASSAY_ENCODER(encode_q4_k, q45_k<false>)
+ASSAY_ENCODER(encode_q5_k, q45_k<true>)
+ASSAY_ENCODER(encode_q6_k, q6_k)
 
 }  // namespace assay

@@ -1,9 +1,13 @@
 #include "assay/quant/codec.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <limits>
 
 #include "assay/base/random.h"
@@ -17,13 +21,6 @@ std::vector<float> gaussian(size_t n, double scale = 0.02) {
   std::vector<float> values(n);
   for (float& v : values) v = static_cast<float>(scale * random.next_normal());
   return values;
-}
-
-std::vector<const Codec*> encodable() {
-  std::vector<const Codec*> list;
-  for (const Codec& codec : all_codecs())
-    if (codec.encode != nullptr) list.push_back(&codec);
-  return list;
 }
 
 uint64_t size_of(const Codec& codec, uint64_t weights) { return weights / codec.info->block_size * codec.info->block_bytes; }
@@ -42,8 +39,8 @@ TEST(Half, KnownValues) {
   EXPECT_EQ(half_to_float(0x0001), 0x1.0p-24f);
   EXPECT_EQ(half_to_float(0x7BFF), 65504.0f);
   EXPECT_TRUE(std::isinf(half_to_float(0x7C00)));
-  EXPECT_EQ(float_to_half(1.0f + 0x1.0p-11f), 0x3C00);      // tie to even
-  EXPECT_EQ(float_to_half(1.0f + 0x1.8p-10f), 0x3C02);      // tie to even, upward
+  EXPECT_EQ(float_to_half(1.0f + 0x1.0p-11f), 0x3C00);  // tie to even
+  EXPECT_EQ(float_to_half(1.0f + 0x1.8p-10f), 0x3C02);  // tie to even, upward
   EXPECT_EQ(float_to_half(65520.0f), 0x7C00);
   for (uint32_t h = 0; h < 0x10000; ++h) {
     const float value = half_to_float(static_cast<uint16_t>(h));
@@ -57,50 +54,13 @@ TEST(BFloat16, RoundsTiesToEvenAndKeepsNaN) {
   EXPECT_TRUE(std::isnan(bfloat16_to_float(float_to_bfloat16(std::numeric_limits<float>::quiet_NaN()))));
 }
 
-TEST(Codec, EveryEncodableTypeSurvivesOddInputs) {
-  const std::vector<std::vector<float>> inputs = {
-      std::vector<float>(256, 0.0f), std::vector<float>(256, 0.37f), std::vector<float>(256, -0.37f), std::vector<float>(256, 1e-42f),
-      std::vector<float>(256, std::numeric_limits<float>::max()), gaussian(256, 1e30)};
-  for (const Codec* codec : encodable())
-    for (const auto& input : inputs) {
-      const auto decoded = round_trip(*codec, input, 256);
-      for (const float v : decoded) EXPECT_TRUE(std::isfinite(v)) << codec->info->name << " from " << input[0];
-      if (input[0] == 0)
-        for (const float v : decoded) EXPECT_EQ(v, 0.0f) << codec->info->name;
-    }
-}
-
-TEST(Codec, NonFiniteInputIsRefusedByPosition) {
-  for (const Codec* codec : encodable())
-    for (const float broken : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-      auto values = gaussian(512);
-      values[300] = broken;
-      std::vector<std::byte> bytes(size_of(*codec, 512));
-      const Status status = encode(codec->info->type, values, 256, bytes);
-      ASSERT_FALSE(status) << codec->info->name;
-      EXPECT_EQ(status.error().code, ErrorCode::kBadInput);
-      EXPECT_NE(status.error().message.find("300"), std::string::npos) << status.error().message;
-    }
-}
-
-TEST(Codec, ThreadsDoNotChangeTheBytes) {
-  const auto values = gaussian(size_t{1} << 18);
-  for (const Codec* codec : encodable()) {
-    std::vector<std::byte> one(size_of(*codec, values.size())), three(one.size());
-    EncodeOptions options;
-    options.threads = 1;
-    ASSERT_TRUE(encode(codec->info->type, values, 1024, one, options));
-    options.threads = 3;
-    ASSERT_TRUE(encode(codec->info->type, values, 1024, three, options));
-    EXPECT_EQ(std::memcmp(one.data(), three.data(), one.size()), 0) << codec->info->name;
-  }
-}
-
 // Relative error of N(0, 0.02^2): at most the bits suggest, and importance helps where it is given.
 TEST(Codec, ErrorsAreInOrderAndImportanceIsServed) {
   const auto values = gaussian(size_t{1} << 16);
   const double power = weighted_error(values, std::vector<float>(values.size(), 0.0f), 256, {});
-  const auto relative = [&](GgmlType type) { return std::sqrt(weighted_error(values, round_trip(*find_codec(type), values, 256), 256, {}) / power); };
+  const auto relative = [&](GgmlType type) {
+    return std::sqrt(weighted_error(values, round_trip(*find_codec(type), values, 256), 256, {}) / power);
+  };
   EXPECT_LT(relative(GgmlType::kQ8_0), 0.006);
   EXPECT_LT(relative(GgmlType::kQ6_K), 0.018);
   EXPECT_LT(relative(GgmlType::kQ5_K), 0.036);
@@ -109,7 +69,8 @@ TEST(Codec, ErrorsAreInOrderAndImportanceIsServed) {
   EXPECT_LT(relative(GgmlType::kQ2_K), 0.31);
   std::vector<float> importance(256, 0.01f);
   for (size_t j = 0; j < 256; j += 8) importance[j] = 10;
-  for (const GgmlType type : {GgmlType::kQ2_K, GgmlType::kQ3_K, GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K, GgmlType::kIQ4_NL, GgmlType::kIQ4_XS, GgmlType::kQ4_0}) {
+  for (const GgmlType type : {GgmlType::kQ2_K, GgmlType::kQ3_K, GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K, GgmlType::kIQ4_NL,
+                              GgmlType::kIQ4_XS, GgmlType::kQ4_0}) {
     EncodeOptions options;
     options.importance = importance;
     const double with = weighted_error(values, round_trip(*find_codec(type), values, 256, options), 256, importance);
@@ -167,6 +128,22 @@ TEST(CodeAccess, MovesOneWeight) {
       EXPECT_EQ(after[i], before[i]) << codec.info->name;
     }
   }
+}
+
+// The table of docs/types.md, line by line: it cannot say anything else than the code.
+TEST(Codec, TheTableOfTypesIsTheCode) {
+  std::ifstream file(std::string(ASSAY_SOURCE_DIR) + "/docs/types.md");
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  for (const Codec& codec : all_codecs()) {
+    const GgmlTypeInfo& info = *codec.info;
+    const std::string row = info.block_size == 1 ? "any" : "multiple of " + std::to_string(info.block_size);
+    const std::string encoder = codec.encode ? "yes" : "-";
+    const std::string codes = codec.codes ? std::to_string(codec.codes->min_code) + " .. " + std::to_string(codec.codes->max_code) : "-";
+    const std::string line = fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n", info.name, info.block_size, info.block_bytes,
+                                         8.0 * info.block_bytes / info.block_size, row, encoder, codes);
+    EXPECT_NE(text.find(line), std::string::npos) << line;
+  }
+  EXPECT_EQ(static_cast<size_t>(std::ranges::count(text.substr(text.find("|---")), '\n')), all_codecs().size() + 1);
 }
 
 TEST(Codec, SizesAreChecked) {
