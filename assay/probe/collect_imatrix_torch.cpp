@@ -1,8 +1,7 @@
-#include "assay/probe/collect_imatrix.h"
-
 #include <algorithm>
 #include <map>
 
+#include "assay/probe/collect_imatrix.h"
 #include "assay/probe/sweep.h"
 
 namespace assay {
@@ -48,10 +47,12 @@ Result<Imatrix> collect_imatrix(const Network& network, std::span<const Window> 
   };
   progress.stage("imatrix", windows.size());
   const size_t batch = std::max<size_t>(1, kBatchTokens / windows[0].tokens.size());
-  size_t saved = 0;
-  for (size_t begin = 0; begin < windows.size(); begin += batch) {
+  const size_t frequency = save ? options.save_frequency : 0;
+  for (size_t begin = 0, count = 0; begin < windows.size(); begin += count) {
+    count = std::min(batch, windows.size() - begin);
+    if (frequency > 0) count = std::min(count, frequency - begin % frequency);  // stop where a save is due
     if (progress.interrupted()) return fail(ErrorCode::kInterrupted, "imatrix: interrupted");
-    const auto group = windows.subspan(begin, std::min(batch, windows.size() - begin));
+    const auto group = windows.subspan(begin, count);
     ASSAY_ASSIGN(const at::Tensor hidden, run_blocks(network, group, [&](int layer, Site site, const at::Tensor& x) {
                    sums[network.tensor_name(layer, site)].add(x, static_cast<int64_t>(group.size()));
                  }));
@@ -60,10 +61,7 @@ Result<Imatrix> collect_imatrix(const Network& network, std::span<const Window> 
     }
     const size_t done = begin + group.size();
     progress.update(done);
-    if (save && options.save_frequency > 0 && done / options.save_frequency > saved) {
-      saved = done / options.save_frequency;
-      ASSAY_TRY(save(result(done)));
-    }
+    if (frequency > 0 && done % frequency == 0) ASSAY_TRY(save(result(done)));
   }
   return result(windows.size());
 }
