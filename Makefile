@@ -38,9 +38,10 @@ asan: setup ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build --preset asan -j $(JOBS)
 	@ctest --test-dir build/asan -LE slow --output-on-failure
 
-bench: setup ## encoders against ggml's, in one run
+bench: setup ## encoders against ggml's and tokenizers against PyPI's, each in one run
 	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
-	@cmake --build --preset release --target encode_bench -j $(JOBS)
+	@cmake --build --preset release --target encode_bench tokenize_bench -j $(JOBS)
+	$(BUILD)/bin/tokenize_bench "$$(scripts/interop_env.sh tokenizers)"
 	$(BUILD)/bin/encode_bench "$$(scripts/peer.sh)/libggml-base.so"
 
 format: ## clang-format over the sources

@@ -1,34 +1,39 @@
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "assay/base/text.h"
+#include "assay/file/imatrix_statistics.h"
 #include "cli/command.h"
 #include "cli/table.h"
 
 namespace assay::cli {
 namespace {
 
-// llama.cpp's statistics of the mean squared activations of each entry.
-std::string statistics(const Imatrix& imatrix) {
-  Table table({"tensor", "sum", "min", "max", "mean", "active %", "entropy", "normalised"});
-  for (const auto& [name, entry] : imatrix.entries) {
-    const std::vector<float> a = imatrix.importance(name);
-    double sum = 0, least = INFINITY, most = 0, entropy = 0;
-    size_t active = 0;
-    for (const float v : a) {
-      sum += static_cast<double>(v);
-      least = std::min(least, static_cast<double>(v));
-      most = std::max(most, static_cast<double>(v));
-      active += v > 1e-5f;
-    }
-    for (const float v : a)
-      if (v > 0 && sum > 0) entropy -= static_cast<double>(v) / sum * std::log2(static_cast<double>(v) / sum);
-    const double n = static_cast<double>(a.size());
-    table.add({name, fmt::format("{:.4g}", sum), fmt::format("{:.4g}", least), fmt::format("{:.4g}", most), fmt::format("{:.4g}", sum / n),
-               fmt::format("{:.2f}", 100 * static_cast<double>(active) / n), fmt::format("{:.3f}", entropy), fmt::format("{:.3f}", n > 1 ? entropy / std::log2(n) : 1.0)});
-  }
+std::string statistics_table(const std::vector<ImatrixStatistics>& all) {
+  Table table({"tensor", "sum", "min", "max", "mean", "std", "active %", "N", "entropy", "normalised", "z > 1 %", "cosine"});
+  for (const ImatrixStatistics& s : all)
+    table.add({s.tensor, fmt::format("{:.4g}", s.sum), fmt::format("{:.4g}", s.min), fmt::format("{:.4g}", s.max),
+               fmt::format("{:.4g}", s.mean), fmt::format("{:.4g}", s.std), fmt::format("{:.2f}", 100 * s.active), std::to_string(s.count),
+               fmt::format("{:.3f}", s.entropy), fmt::format("{:.3f}", s.normalised_entropy), fmt::format("{:.2f}", 100 * s.z_density),
+               s.cosine ? fmt::format("{:.4f}", *s.cosine) : ""});
   return table.text();
+}
+
+Json statistics_json(const std::vector<ImatrixStatistics>& all) {
+  Json rows = Json::array();
+  for (const ImatrixStatistics& s : all)
+    rows.push_back({{"tensor", s.tensor},
+                    {"sum", s.sum},
+                    {"min", s.min},
+                    {"max", s.max},
+                    {"mean", s.mean},
+                    {"std", s.std},
+                    {"active", s.active},
+                    {"count", s.count},
+                    {"entropy", s.entropy},
+                    {"normalised_entropy", s.normalised_entropy},
+                    {"z_density", s.z_density},
+                    {"cosine", s.cosine ? Json(*s.cosine) : Json()}});
+  return rows;
 }
 
 }  // namespace
@@ -40,25 +45,38 @@ Run declare_imatrix(CLI::App& app) {
   app.add_option("--output,-o", options->output, "imatrix file to write");
   app.add_option("--in-file", options->in_files, "existing imatrix to merge (repeatable)");
   app.add_flag("--process-output", options->process_output, "also collect for the head");
-  app.add_option("--save-frequency", options->save_frequency, "write the output every N windows");
-  app.add_option_function<std::string>("--output-format", [options](const std::string& f) { options->format = f == "dat" ? ImatrixFormat::kDat : ImatrixFormat::kGguf; }, "gguf or dat")
+  app.add_option("--save-frequency", options->save_frequency,
+                 "also write a copy OUTPUT.at_N every N windows");
+  app.add_option_function<std::string>(
+         "--output-format", [options](const std::string& f) { options->format = f == "dat" ? ImatrixFormat::kDat : ImatrixFormat::kGguf; },
+         "gguf or dat")
       ->check(CLI::IsMember({"gguf", "dat"}));
   app.add_flag("--show-statistics", *show, "print statistics of every entry");
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, "text file, or - for standard input; without it the --in-file files are merged");
   return [=](Context& context) -> Result<Outcome> {
     if (text->path.empty() && options->in_files.empty()) return fail(ErrorCode::kUsage, "imatrix: give --text, or --in-file to merge");
+    if (options->save_frequency > 0 && options->output.empty()) return fail(ErrorCode::kUsage, "imatrix: --save-frequency needs --output");
     options->text = {text->path, text->windows};
     options->force = context.common.force;
-    ASSAY_ASSIGN(Engine* engine, context.engine());
+    ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const MakeImatrixResult made, engine->make_imatrix(*options, context.settings, context.progress));
     Outcome outcome;
     outcome.inputs = options->in_files;
     outcome.inputs.insert(outcome.inputs.begin(), {options->model, text->path});
-    outcome.result = {{"output", options->output}, {"entries", made.imatrix.entries.size()}, {"windows", made.windows}, {"tokens", made.tokens}, {"chunk_count", made.imatrix.chunk_count}};
+    outcome.result = {{"output", options->output},
+                      {"entries", made.imatrix.entries.size()},
+                      {"windows", made.windows},
+                      {"tokens", made.tokens},
+                      {"chunk_count", made.imatrix.chunk_count}};
     add_units(made.units, outcome);
-    if (*show) outcome.text = statistics(made.imatrix);
-    outcome.text += fmt::format("{} entries from {} tokens{}\n", made.imatrix.entries.size(), group_digits(made.tokens), options->output.empty() ? "" : ": " + options->output);
+    if (*show) {
+      const auto statistics = imatrix_statistics(made.imatrix);
+      outcome.text = statistics_table(statistics);
+      outcome.result["statistics"] = statistics_json(statistics);
+    }
+    outcome.text += fmt::format("{} entries from {} tokens{}\n", made.imatrix.entries.size(), group_digits(made.tokens),
+                                options->output.empty() ? "" : ": " + options->output);
     return outcome;
   };
 }

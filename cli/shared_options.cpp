@@ -15,10 +15,11 @@ std::shared_ptr<TextOptions> add_text_options(CLI::App& app, bool with_path) {
          "llama.cpp (second half of each window is scored) or full (all of it)")
       ->check(CLI::IsMember({"llama.cpp", "full"}));
   app.add_option_function<std::string>(
-         "--join", [options](const std::string&) { options->windows.join_nonblank = true; }, "nonblank: join non-blank lines by a blank line")
-      ->check(CLI::IsMember({"nonblank"}));
+         "--join", [options](const std::string& rule) { options->windows.join = rule == "all" ? LineJoin::kAll : LineJoin::kNonblank; },
+         "join lines by a blank line: nonblank (only those with text) or all")
+      ->check(CLI::IsMember({"nonblank", "all"}));
   app.add_option("--document-separator", options->windows.document_separator, "regular expression of the lines between documents");
-  app.add_flag("--jsonl", options->windows.jsonl, "each line is {\"text\": ...}");
+  app.add_flag("--jsonl", options->windows.jsonl, "each line is {\"text\": ...} (recognised by the first line)");
   return options;
 }
 
@@ -30,7 +31,8 @@ Result<std::vector<GgmlType>> parse_types(const std::string& list) {
       std::vector<std::string> known;
       for (const GgmlTypeInfo& type : all_types()) known.emplace_back(type.name);
       const std::string near = nearest_name(name, known);
-      return fail(ErrorCode::kUsage, {"type '" + printable(name) + "'", "is not known", near.empty() ? "" : "did you mean " + near + "?", ""});
+      return fail(ErrorCode::kUsage,
+                  {"type '" + printable(name) + "'", "is not known", near.empty() ? "" : "did you mean " + near + "?", ""});
     }
     types.push_back(info->type);
   }

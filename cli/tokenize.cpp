@@ -1,11 +1,24 @@
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "assay/base/text.h"
 #include "assay/model/checkpoint.h"
 #include "assay/text/tokenizer.h"
 #include "cli/command.h"
 
 namespace assay::cli {
+namespace {
+
+Result<TokenId> parse_id(const std::string& text, size_t vocabulary) {
+  TokenId id = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error == std::errc() && end == text.data() + text.size() && id >= 0 && static_cast<size_t>(id) < vocabulary) return id;
+  return fail(ErrorCode::kUsage,
+              {"--decode", "has '" + printable(text) + "'", "ids from 0 to " + group_digits(vocabulary - 1) + ", separated by commas", ""});
+}
+
+}  // namespace
 
 Run declare_tokenize(CLI::App& app) {
   struct Options {
@@ -27,7 +40,10 @@ Run declare_tokenize(CLI::App& app) {
     outcome.inputs = {options->model, options->path};
     if (!options->ids.empty()) {
       std::vector<TokenId> ids;
-      for (const std::string& id : split(options->ids, ',')) ids.push_back(static_cast<TokenId>(std::atoi(id.c_str())));
+      for (const std::string& id : split(options->ids, ',')) {
+        ASSAY_ASSIGN(const TokenId parsed, parse_id(id, tokenizer.vocab_size()));
+        ids.push_back(parsed);
+      }
       const std::string decoded = tokenizer.decode(ids);
       outcome.result = {{"text", decoded}};
       outcome.text = decoded + "\n";
@@ -40,7 +56,8 @@ Run declare_tokenize(CLI::App& app) {
     const auto ids = tokenizer.encode(input, {options->add_special, !options->no_special});
     outcome.result = {{"tokens", ids.size()}, {"ids", ids}};
     for (size_t i = 0; i < ids.size(); ++i) {
-      outcome.text += options->show ? fmt::format("{:>7}  {}\n", ids[i], printable(tokenizer.token_text(ids[i]))) : fmt::format("{}{}", i ? " " : "", ids[i]);
+      outcome.text += options->show ? fmt::format("{:>7}  {}\n", ids[i], printable(tokenizer.token_text(ids[i])))
+                                    : fmt::format("{}{}", i ? " " : "", ids[i]);
     }
     outcome.text += fmt::format("{}{} tokens\n", options->show || ids.empty() ? "" : "\n", group_digits(ids.size()));
     return outcome;

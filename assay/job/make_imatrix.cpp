@@ -21,7 +21,9 @@ Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const 
   };
   OutputOptions output;
   output.force = options.force;
-  output.inputs = {options.model};
+  output.inputs = options.in_files;
+  output.inputs.push_back(options.model);
+  if (!options.text.path.empty() && options.text.path != "-") output.inputs.push_back(options.text.path);
   if (options.text.path.empty()) {  // merging alone
     result.imatrix = earlier;
   } else {
@@ -34,9 +36,7 @@ Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const 
     const auto units = imatrix_units(store, set.windows, options.process_output);
     ASSAY_ASSIGN(const Imatrix fresh, collect_imatrix(*model.network, set.windows, collect, progress, [&](const Imatrix& so_far) -> Status {
                    ASSAY_ASSIGN(const Imatrix all, finish(so_far));
-                   ASSAY_TRY(write_imatrix(options.output, all, options.format, output));
-                   output.force = true;  // our own earlier save
-                   return {};
+                   return write_imatrix(options.output + ".at_" + std::to_string(so_far.chunk_count), all, options.format, output);
                  }, *units));
     ASSAY_ASSIGN(result.imatrix, finish(fresh));
     result.windows = set.windows.size();

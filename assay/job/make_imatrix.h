@@ -18,7 +18,7 @@ struct MakeImatrixOptions {
   ImatrixFormat format = ImatrixFormat::kGguf;
   std::vector<std::string> in_files;  // merged into the result
   bool process_output = false;
-  uint32_t save_frequency = 0;        // also write the output every so many windows; 0: at the end
+  uint32_t save_frequency = 0;  // also write a copy `output`.at_N every so many (N) windows; 0: none
   bool force = false;
 };
 

@@ -46,7 +46,7 @@ Status run_sweep(const Network& network, std::span<const Window> windows, std::s
                  const SweepOptions& options, const SweepSink& sink, Progress& progress = silent_progress());
 
 // The residual streams of the unedited model after all blocks, at the scored positions: [windows * scored, d].
-// `linear` (may be empty) sees every product: imatrix, and activations for scores.
+// `observe` (may be empty) sees every product: imatrix, and activations for scores; with it all positions: [windows * tokens, d].
 using ProductObserver = std::function<void(int layer, Site site, const at::Tensor& x)>;
 Result<at::Tensor> run_blocks(const Network& network, std::span<const Window> windows, const ProductObserver& observe = {});
 

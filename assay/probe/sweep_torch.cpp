@@ -277,11 +277,7 @@ Result<at::Tensor> run_blocks(const Network& network, std::span<const Window> wi
                                          "finite activations are needed", "broken weights in this block"});
     }
   }
-  if (observe) {
-    const Window& first = windows[0];
-    h = h.reshape({sequences, tokens, -1}).narrow(1, first.score_begin, first.scored()).reshape({sequences * first.scored(), -1});
-  }
-  return h;
+  return observe ? h.reshape({sequences * tokens, -1}) : h;
 }
 
 }  // namespace assay

@@ -10,8 +10,9 @@
 
 namespace assay {
 
-// Byte offsets at which documents end, ascending; the last is text.size(). `separator`: regular expression of a whole line that stands
-// between documents; empty: lines that hold only <|endoftext|>, else WikiText's level-1 headings, else the whole text is one document.
+// Byte offsets at which documents end, ascending; the last is text.size(). `text` is valid UTF-8. `separator`: regular expression of a
+// whole line that stands between documents; empty: lines that hold only <|endoftext|>, else WikiText's level-1 headings (" = Title = "
+// between blank lines), else the whole text is one document.
 Result<std::vector<uint64_t>> document_ends(std::string_view text, const std::string& separator);
 
 }  // namespace assay

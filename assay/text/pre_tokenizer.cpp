@@ -3,12 +3,16 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "assay/base/text.h"
+#include <algorithm>
+
+#include "assay/text/unicode_additions.h"
 
 namespace assay {
 namespace {
 
 constexpr std::string_view kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kQwen2 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 }  // namespace
 
@@ -17,17 +21,17 @@ std::span<const PreTokenizerSpec> all_pre_tokenizers() {
       {"gpt-2", {"gpt2", "phi-2", "mpt", "olmo", "jais"}, {kGpt2}},
       {"llama-bpe",
        {"llama3", "llama-v3", "falcon3"},
-       {R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+       {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
        true,
        true},
-      {"qwen2",
-       {"deepseek-r1-qwen", "megrez"},
-       {R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+      {"qwen2", {"megrez"}, {kQwen2}, false, false, true},
+      {"deepseek-r1-qwen", {}, {kQwen2}},
       {"smollm", {"starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}, {R"(\p{N})", kGpt2}},
       {"deepseek-coder", {}, {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", R"([一-龥ࠀ-一가-퟿]+)", R"(\p{N})"}},
       {"default",
        {},
-       {R"([\p{P}\$\+<=>\^~\|]+)", R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))", R"(\p{N}+)", R"([0-9][0-9][0-9])"}},
+       {R"([\p{P}\$\+<=>\^~\|]+)", R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))", R"(\p{N}+)",
+        R"([0-9][0-9][0-9])"}},
   };
   return all;
 }
@@ -41,6 +45,46 @@ const PreTokenizerSpec* find_pre_tokenizer(std::string_view name) {
   return nullptr;
 }
 
+namespace {
+
+struct CharacterClass {
+  std::string_view name;
+  std::string members;
+};
+// The classes of the patterns, spelled out so that they mean the same with every PCRE2 from Unicode 14 on. PCRE2's \s also holds
+// U+180E, which Unicode no longer counts as white space.
+const std::vector<CharacterClass>& character_classes() {
+  static const std::vector<CharacterClass> classes = {{"\\p{L}", "\\p{L}" + std::string(kNewLetters)},
+                                                      {"\\p{N}", "\\p{N}" + std::string(kNewNumbers)},
+                                                      {"\\p{P}", "\\p{P}" + std::string(kNewPunctuation)},
+                                                      {"\\s", R"(\p{Z}\t-\r\x{85})"},
+                                                      {"\\S", R"(\p{Z}\t-\r\x{85})"}};
+  return classes;
+}
+
+std::string expand_classes(std::string_view pattern) {
+  std::string result;
+  bool in_class = false;
+  while (!pattern.empty()) {
+    const auto& classes = character_classes();
+    const auto found = std::find_if(classes.begin(), classes.end(), [&](const CharacterClass& c) { return pattern.starts_with(c.name); });
+    size_t length = 1;
+    if (found != classes.end()) {
+      // \S stands inside no class.
+      result += in_class ? found->members : (found->name == "\\S" ? "[^" : "[") + found->members + "]";
+      length = found->name.size();
+    } else {
+      length = pattern[0] == '\\' ? 2 : 1;
+      if (length == 1) in_class = in_class ? pattern[0] != ']' : pattern[0] == '[';
+      result += pattern.substr(0, length);
+    }
+    pattern.remove_prefix(std::min(length, pattern.size()));
+  }
+  return result;
+}
+
+}  // namespace
+
 struct PreTokenizer::Pattern {
   pcre2_code* code = nullptr;
   Pattern() = default;
@@ -51,12 +95,14 @@ struct PreTokenizer::Pattern {
 
 Result<PreTokenizer> PreTokenizer::compile(const PreTokenizerSpec& spec) {
   PreTokenizer result;
-  for (const std::string_view text : spec.patterns) {
+  for (const std::string_view source : spec.patterns) {
+    const std::string text = expand_classes(source);
     auto pattern = std::make_shared<Pattern>();
     int error = 0;
     PCRE2_SIZE at = 0;
     pattern->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), PCRE2_UTF | PCRE2_UCP, &error, &at, nullptr);
-    if (pattern->code == nullptr) return fail(ErrorCode::kInternal, "pre-tokenizer '" + std::string(spec.name) + "': pattern does not compile");
+    if (pattern->code == nullptr)
+      return fail(ErrorCode::kInternal, "pre-tokenizer '" + std::string(spec.name) + "': pattern does not compile");
     pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);  // where there is no JIT the interpreter serves
     result.patterns_.push_back(std::move(pattern));
   }
@@ -89,23 +135,6 @@ void PreTokenizer::split(std::string_view text, std::vector<uint32_t>& ends) con
     ends.swap(next);
   }
   if (text.empty()) ends.clear();
-}
-
-std::string replace_invalid_utf8(std::string_view text) {
-  if (is_valid_utf8(text)) return std::string(text);
-  std::string result;
-  while (!text.empty()) {
-    size_t length = 1;
-    while (length < 4 && length < text.size() && !is_valid_utf8(text.substr(0, length))) ++length;
-    if (is_valid_utf8(text.substr(0, length))) {
-      result += text.substr(0, length);
-    } else {
-      result += "\xEF\xBF\xBD";
-      length = 1;
-    }
-    text.remove_prefix(length);
-  }
-  return result;
 }
 
 }  // namespace assay

@@ -19,6 +19,7 @@ struct PreTokenizerSpec {
   std::vector<std::string_view> patterns;  // PCRE2, UTF with Unicode properties
   bool whole_words = false;                // a word that is a token is not merged (llama 3)
   bool adds_bos = false;                   // default where the file does not say
+  bool composes = false;                   // text is put into Unicode normal form C first; llama.cpp leaves that out
 };
 
 std::span<const PreTokenizerSpec> all_pre_tokenizers();
@@ -34,8 +35,5 @@ class PreTokenizer {
   struct Pattern;
   std::vector<std::shared_ptr<const Pattern>> patterns_;
 };
-
-// Every byte that is not part of valid UTF-8 becomes U+FFFD, as llama.cpp does.
-std::string replace_invalid_utf8(std::string_view text);
 
 }  // namespace assay

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "assay/text/normalize.h"
 #include "assay/text/tokenizer_impl.h"
 
 namespace assay {
@@ -74,10 +75,15 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, const TokenizeOpti
         continue;
       }
       const std::string_view piece = std::string_view(clean).substr(fragment.begin, fragment.end - fragment.begin);
-      if (impl_->model == "gpt2") {
-        impl_->encode_bpe(piece, fragment.begin, ids, ends);
-      } else {
+      if (impl_->model == "llama") {
         impl_->encode_llama(piece, fragment.begin, impl_->add_space_prefix && after_special, ids, ends);
+      } else if (impl_->composes && !is_composed(piece)) {
+        const ComposedText composed = compose(piece);
+        const size_t before = ends.size();
+        impl_->encode_bpe(composed.text, 0, ids, ends);
+        for (size_t i = before; i < ends.size(); ++i) ends[i] = fragment.begin + composed.source_ends[ends[i] - 1];
+      } else {
+        impl_->encode_bpe(piece, fragment.begin, ids, ends);
       }
       after_special = false;
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -23,18 +24,33 @@ struct SpecialToken {
   bool strips_right = false;  // swallows white space after it (phi-3)
 };
 
+// Hash of text that lets a map of strings be asked with a view.
+struct TextHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
+using IdOfText = std::unordered_map<std::string, TokenId, TextHash, std::equal_to<>>;
+
+// What one word became, kept for the next time it is met: `ends` count from the word's first byte.
+struct EncodedWord {
+  std::vector<TokenId> ids;
+  std::vector<uint32_t> ends;
+};
+
 struct Tokenizer::Impl {
   std::string model, pre;
   StringList tokens;
   std::vector<TokenKind> kinds;
-  std::vector<std::string> bytes;  // what a token decodes to
-  std::vector<float> scores;       // llama: higher merges first
+  std::vector<std::string> bytes;      // what a token decodes to
+  std::vector<float> scores;           // llama: higher merges first
   std::vector<SpecialToken> specials;  // longest first
-  std::unordered_map<std::string, TokenId> id_of_bytes;  // BPE: bytes of normal tokens; llama: text as stored
+  IdOfText id_of_bytes;                // BPE: bytes of normal tokens; llama: text as stored
   std::array<TokenId, 256> byte_tokens{};
   MergeTable merges;
   PreTokenizer pre_tokenizer;
   bool whole_words = false;
+  bool composes = false;          // text goes through Unicode normal form C
+  bool splits_at_spaces = false;  // llama: no token holds U+2581 after another character, so no merge crosses that place
   std::optional<TokenId> bos, eos, unknown;
   bool add_bos = false, add_eos = false, add_space_prefix = false;
   std::string fingerprint;
@@ -44,6 +60,8 @@ struct Tokenizer::Impl {
   void encode_llama(std::string_view text, uint64_t offset, bool prefix, std::vector<TokenId>& ids, std::vector<uint64_t>& ends) const;
 
  private:
+  void merge_bpe(std::string_view word, EncodedWord& out) const;
+  void merge_llama(std::string_view word, bool prefix, EncodedWord& out) const;
   Status read_vocabulary(const Metadata& metadata);
   Status read_bpe(const Metadata& metadata);
   Status read_llama(const Metadata& metadata);

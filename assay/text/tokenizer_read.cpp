@@ -35,16 +35,18 @@ int byte_of(std::string_view token) {
 
 Status Tokenizer::Impl::read(const Metadata& metadata) {
   ASSAY_ASSIGN(const auto model_name, metadata.get_string(key("model")));
-  if (!model_name) return fail(ErrorCode::kNotFound, {"tokenizer: metadata key 'tokenizer.ggml.model'", "is missing", "the file holds no tokenizer", ""});
+  if (!model_name)
+    return fail(ErrorCode::kNotFound, {"tokenizer: metadata key 'tokenizer.ggml.model'", "is missing", "the file holds no tokenizer", ""});
   model = *model_name;
   if (model != "gpt2" && model != "llama") {
-    return fail(ErrorCode::kUnsupported, {"tokenizer: model '" + printable(model) + "'", "is not supported", "gpt2 (byte-level BPE) or llama (SentencePiece BPE)", ""});
+    return fail(ErrorCode::kUnsupported, {"tokenizer: model '" + printable(model) + "'", "is not supported",
+                                          "gpt2 (byte-level BPE) or llama (SentencePiece BPE)", ""});
   }
   ASSAY_TRY(read_vocabulary(metadata));
   ASSAY_TRY(model == "gpt2" ? read_bpe(metadata) : read_llama(metadata));
   ASSAY_TRY(read_specials(metadata));
   Sha256 hash;
-  hash.add("assay tokenizer 1");
+  hash.add("assay tokenizer 2");
   for (const Metadata::Entry& entry : metadata.entries()) {
     if (!entry.key.starts_with("tokenizer.ggml.")) continue;
     hash.add(entry.key);
@@ -56,11 +58,13 @@ Status Tokenizer::Impl::read(const Metadata& metadata) {
 
 Status Tokenizer::Impl::read_vocabulary(const Metadata& metadata) {
   ASSAY_ASSIGN(const StringList* list, metadata.get_strings(key("tokens")));
-  if (list == nullptr || list->size() == 0) return fail(ErrorCode::kNotFound, {"tokenizer: metadata key 'tokenizer.ggml.tokens'", "is missing or empty", "", ""});
+  if (list == nullptr || list->size() == 0)
+    return fail(ErrorCode::kNotFound, {"tokenizer: metadata key 'tokenizer.ggml.tokens'", "is missing or empty", "", ""});
   tokens = *list;
   const auto check_length = [&](const char* name, size_t size) -> Status {
     if (size == tokens.size()) return {};
-    return fail(ErrorCode::kBadInput, {"tokenizer: metadata key '" + key(name) + "'", "has " + group_digits(size) + " entries", "the vocabulary has " + group_digits(tokens.size()), "corrupt metadata"});
+    return fail(ErrorCode::kBadInput, {"tokenizer: metadata key '" + key(name) + "'", "has " + group_digits(size) + " entries",
+                                       "the vocabulary has " + group_digits(tokens.size()), "corrupt metadata"});
   };
   kinds.assign(tokens.size(), TokenKind::kNormal);
   ASSAY_ASSIGN(const auto types, metadata.get_i64s(key("token_type")));
@@ -78,7 +82,8 @@ Status Tokenizer::Impl::read_vocabulary(const Metadata& metadata) {
     ASSAY_ASSIGN(const auto value, metadata.get_u64(key(name)));
     if (!value) return {};
     if (*value >= tokens.size()) {
-      return fail(ErrorCode::kBadInput, {"tokenizer: metadata key '" + key(name) + "'", "is " + group_digits(*value), "the vocabulary has " + group_digits(tokens.size()) + " tokens", "corrupt metadata"});
+      return fail(ErrorCode::kBadInput, {"tokenizer: metadata key '" + key(name) + "'", "is " + group_digits(*value),
+                                         "the vocabulary has " + group_digits(tokens.size()) + " tokens", "corrupt metadata"});
     }
     id = static_cast<TokenId>(*value);
     return {};
@@ -103,10 +108,12 @@ Status Tokenizer::Impl::read_vocabulary(const Metadata& metadata) {
   if (spec == nullptr) {
     std::vector<std::string> names;
     for (const PreTokenizerSpec& known : all_pre_tokenizers()) names.emplace_back(known.name);
-    return fail(ErrorCode::kUnsupported, {"tokenizer: pre-tokenizer '" + printable(pre) + "'", "is not supported", "known: " + join(names, ", "), ""});
+    return fail(ErrorCode::kUnsupported,
+                {"tokenizer: pre-tokenizer '" + printable(pre) + "'", "is not supported", "known: " + join(names, ", "), ""});
   }
   ASSAY_ASSIGN(pre_tokenizer, PreTokenizer::compile(*spec));
   whole_words = spec->whole_words;
+  composes = spec->composes;
   add_bos = bos_flag.value_or(spec->adds_bos);
   return {};
 }
@@ -124,7 +131,8 @@ Status Tokenizer::Impl::read_bpe(const Metadata& metadata) {
     if (decoded->size() == 1) byte_tokens[static_cast<unsigned char>(decoded->front())] = static_cast<TokenId>(i);
   }
   ASSAY_ASSIGN(const StringList* list, metadata.get_strings(key("merges")));
-  if (list == nullptr) return fail(ErrorCode::kNotFound, {"tokenizer: metadata key 'tokenizer.ggml.merges'", "is missing", "byte-level BPE needs it", ""});
+  if (list == nullptr)
+    return fail(ErrorCode::kNotFound, {"tokenizer: metadata key 'tokenizer.ggml.merges'", "is missing", "byte-level BPE needs it", ""});
   merges.reserve(list->size());
   for (size_t rank = 0; rank < list->size(); ++rank) {
     const std::string_view line = (*list)[rank];
@@ -141,7 +149,9 @@ Status Tokenizer::Impl::read_bpe(const Metadata& metadata) {
 }
 
 Status Tokenizer::Impl::read_llama(const Metadata&) {
-  if (scores.empty()) return fail(ErrorCode::kNotFound, {"tokenizer: metadata key 'tokenizer.ggml.scores'", "is missing", "SentencePiece merging needs it", ""});
+  if (scores.empty())
+    return fail(ErrorCode::kNotFound,
+                {"tokenizer: metadata key 'tokenizer.ggml.scores'", "is missing", "SentencePiece merging needs it", ""});
   byte_tokens.fill(-1);
   bytes.resize(tokens.size());
   id_of_bytes.reserve(tokens.size() * 2);
@@ -155,21 +165,41 @@ Status Tokenizer::Impl::read_llama(const Metadata&) {
     }
     id_of_bytes.try_emplace(std::string(tokens[i]), static_cast<TokenId>(i));
   }
+  // Any two tokens whose joined text is a token merge, the highest score first.
+  merges.reserve(4 * tokens.size());
+  splits_at_spaces = true;
+  for (const auto& [text, id] : id_of_bytes) {
+    const std::string_view whole = text;
+    const size_t space = whole.find(kSpace, whole.find_first_not_of(kSpace));
+    splits_at_spaces = splits_at_spaces && (whole.find_first_not_of(kSpace) == std::string_view::npos || space == std::string_view::npos);
+    for (size_t cut = 1; cut < whole.size(); ++cut) {
+      const auto left = id_of_bytes.find(whole.substr(0, cut)), right = id_of_bytes.find(whole.substr(cut));
+      if (left == id_of_bytes.end() || right == id_of_bytes.end()) continue;
+      merges.add(left->second, right->second, {-scores[static_cast<size_t>(id)], id});
+    }
+  }
   return {};
 }
+
+// Tokens that end a turn or a text are control tokens whatever a file says: llama.cpp overrides them too.
+constexpr std::string_view kEndings[] = {"</s>",          "<|eot_id|>",    "<|im_end|>", "<|end|>",
+                                         "<end_of_turn>", "<|endoftext|>", "<|eom_id|>", "<|end_of_text|>"};
 
 Status Tokenizer::Impl::read_specials(const Metadata& metadata) {
   ASSAY_ASSIGN(const auto name, metadata.get_string("general.name"));
   const std::string lower = lower_ascii(name.value_or("") + " " + pre);
   const bool phi3 = lower.find("phi-3") != std::string::npos || lower.find("phi3") != std::string::npos;
   for (size_t i = 0; i < tokens.size(); ++i) {
+    if (kinds[i] == TokenKind::kUserDefined && std::find(std::begin(kEndings), std::end(kEndings), tokens[i]) != std::end(kEndings))
+      kinds[i] = TokenKind::kControl;
     const TokenKind kind = kinds[i];
     if ((kind != TokenKind::kControl && kind != TokenKind::kUserDefined && kind != TokenKind::kUnknown) || tokens[i].empty()) continue;
     SpecialToken special{std::string(tokens[i]), static_cast<TokenId>(i), kind == TokenKind::kUserDefined, false};
     special.strips_right = phi3 && special.text != "<unk>" && special.text != "<s>" && special.text != "<|endoftext|>";
     specials.push_back(std::move(special));
   }
-  std::stable_sort(specials.begin(), specials.end(), [](const SpecialToken& a, const SpecialToken& b) { return a.text.size() > b.text.size(); });
+  std::stable_sort(specials.begin(), specials.end(),
+                   [](const SpecialToken& a, const SpecialToken& b) { return a.text.size() > b.text.size(); });
   return {};
 }
 

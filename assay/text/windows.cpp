@@ -11,7 +11,7 @@
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
 #include "assay/text/documents.h"
-#include "assay/text/pre_tokenizer.h"
+#include "assay/text/normalize.h"
 
 namespace assay {
 namespace {
@@ -30,7 +30,8 @@ Result<Corpus> read_jsonl(std::string_view text) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const auto value = nlohmann::json::parse(line, nullptr, false);
     if (!value.is_object() || !value.contains("text") || !value["text"].is_string()) {
-      return fail(ErrorCode::kBadInput, {"text: line " + group_digits(number), "is not a JSON object with a string field 'text'", "", "not JSONL?"});
+      return fail(ErrorCode::kBadInput,
+                  {"text: line " + group_digits(number), "is not a JSON object with a string field 'text'", "", "not JSONL?"});
     }
     corpus.text += replace_invalid_utf8(value["text"].get<std::string>()) + "\n";
     corpus.ends.push_back(corpus.text.size());
@@ -38,21 +39,32 @@ Result<Corpus> read_jsonl(std::string_view text) {
   return corpus;
 }
 
-std::string join_nonblank_lines(std::string_view text) {
+// The first line that is not blank is a JSON object with a string field "text".
+bool looks_like_jsonl(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos || text[begin] != '{') return false;
+  const auto value = nlohmann::json::parse(text.substr(begin, text.find('\n', begin) - begin), nullptr, false);
+  return value.is_object() && value.contains("text") && value["text"].is_string();
+}
+
+std::string join_lines(std::string_view text, LineJoin rule) {
+  if (text.ends_with('\n')) text.remove_suffix(1);  // ends the last line, begins none
   std::string result;
+  bool first = true;
   for (const std::string& line : split(text, '\n')) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    if (!result.empty()) result += "\n\n";
+    if (rule == LineJoin::kNonblank && line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (!first) result += "\n\n";
+    first = false;
     result += line;
   }
   return result;
 }
 
 Result<Corpus> make_corpus(std::string_view text, const WindowOptions& options) {
-  if (options.jsonl) return read_jsonl(text);
+  if (options.jsonl || looks_like_jsonl(text)) return read_jsonl(text);
   Corpus corpus;
   corpus.text = replace_invalid_utf8(text);
-  if (options.join_nonblank) corpus.text = join_nonblank_lines(corpus.text);
+  if (options.join != LineJoin::kNone) corpus.text = join_lines(corpus.text, options.join);
   ASSAY_ASSIGN(corpus.ends, document_ends(corpus.text, options.document_separator));
   return corpus;
 }
@@ -73,9 +85,13 @@ uint32_t main_document(std::span<const uint64_t> token_ends, uint64_t begin, uin
 }
 
 std::string describe(const WindowOptions& options) {
-  const nlohmann::json fields = {{"rule", options.rule == WindowRule::kLlamaCpp ? "llama.cpp" : "full"}, {"ctx", options.ctx}, {"chunks", options.chunks},
-                                 {"max_tokens", options.max_tokens}, {"join_nonblank", options.join_nonblank},
-                                 {"document_separator", options.document_separator}, {"jsonl", options.jsonl}};
+  const nlohmann::json fields = {{"rule", options.rule == WindowRule::kLlamaCpp ? "llama.cpp" : "full"},
+                                 {"ctx", options.ctx},
+                                 {"chunks", options.chunks},
+                                 {"max_tokens", options.max_tokens},
+                                 {"join", static_cast<int>(options.join)},
+                                 {"document_separator", options.document_separator},
+                                 {"jsonl", options.jsonl}};
   return fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -84,9 +100,9 @@ std::string describe(const WindowOptions& options) {
 Result<ProbeSet> make_windows(std::string_view text, const Tokenizer& tokenizer, const WindowOptions& options) {
   if (options.ctx < 4) return fail(ErrorCode::kUsage, {"--ctx", "is " + std::to_string(options.ctx), "at least 4 tokens", ""});
   ASSAY_ASSIGN(const Corpus corpus, make_corpus(text, options));
-  // Convention A tokenizes as llama.cpp's tools: BOS where the vocabulary says so. The others add nothing but the tokenizer's own start.
+  // A and D begin with BOS where the vocabulary adds it; E, G and H take the text's tokens alone.
   TokenizeOptions tokenize;
-  tokenize.add_special = options.rule == WindowRule::kLlamaCpp && options.max_tokens == 0;
+  tokenize.add_special = options.max_tokens == 0 && (options.rule == WindowRule::kLlamaCpp || options.join != LineJoin::kNonblank);
   std::vector<uint64_t> ends;
   const std::vector<TokenId> tokens = tokenizer.encode(corpus.text, tokenize, ends);
 
@@ -96,7 +112,9 @@ Result<ProbeSet> make_windows(std::string_view text, const Tokenizer& tokenizer,
   const bool single = options.max_tokens > 0;
   const uint64_t length = single ? std::min<uint64_t>(options.max_tokens, tokens.size()) : options.ctx;
   if (tokens.size() < length || length < 4) {
-    return fail(ErrorCode::kBadInput, {"text", "has " + group_digits(tokens.size()) + " tokens", "one window needs " + group_digits(std::max<uint64_t>(length, 4)), "give more text or a smaller --ctx"});
+    return fail(ErrorCode::kBadInput,
+                {"text", "has " + group_digits(tokens.size()) + " tokens",
+                 "one window needs " + group_digits(std::max<uint64_t>(length, 4)), "give more text or a smaller --ctx"});
   }
   set.ctx = static_cast<uint32_t>(length);
   uint64_t count = single ? 1 : tokens.size() / length;

@@ -52,10 +52,11 @@ TEST(Schema, EveryCommandsResultFits) {
   // In an order in which each finds what it needs.
   const std::pair<const char*, std::string> runs[] = {
       {"inspect", model},
+      {"inspect", model + " --metadata --tensors"},
       {"tokenize", model + " --prompt hello"},
       {"tokenize", model + " --decode 5,6"},
       {"convert", model + " -o reference.gguf"},
-      {"imatrix", model + " --text " + calibration + " --chunks 2 -o imatrix.gguf"},
+      {"imatrix", model + " --text " + calibration + " --chunks 2 --show-statistics -o imatrix.gguf"},
       {"quantize", model + " --type Q4_K_M --imatrix imatrix.gguf -o q4.gguf"},
       {"quantize", model + " --type Q4_K_M --dry-run -o q5.gguf"},
       {"eval", model + " --text " + evaluation + " --chunks 2"},

@@ -7,9 +7,8 @@
 //   llama_peer DIR load MODEL
 //   llama_peer DIR quantize IN OUT FTYPE [--imatrix FILE.dat] [--pure] [--leave-output-tensor] [--keep-split]
 //                  [--output-tensor-type ID] [--token-embedding-type ID] [--tensor-type REGEX=ID]... [--prune-layers L,L]
-//   llama_peer DIR tokenize MODEL TEXT [--parse-special] [--no-bos]
-//   llama_peer DIR perplexity MODEL TEXT [--ctx N] [--chunks N] [--write-base FILE] [--nll]
-//   llama_peer DIR kld MODEL BASE [--chunks N]
+//   llama_peer DIR tokenize MODEL TEXT [--parse-special] [--no-bos] [--vocab-only] [--cases]      (--cases: TEXT holds u32 size, bytes,
+//   ...) llama_peer DIR perplexity MODEL TEXT [--ctx N] [--chunks N] [--write-base FILE] [--nll] llama_peer DIR kld MODEL BASE [--chunks N]
 // Exit: 0 done, 1 the library refused or failed (JSON holds "error"), 64 usage.
 #include <dlfcn.h>
 
@@ -42,6 +41,9 @@ struct Params {
     std::memcpy(bytes + offset, &value, sizeof value);
   }
 };
+namespace model_offset {  // llama_model_params
+constexpr size_t kVocabularyOnly = 72;
+}
 namespace context_offset {  // llama_context_params
 constexpr size_t kContext = 0, kBatch = 4, kMicroBatch = 8, kThreadCount = 28, kBatchThreadCount = 32;
 }
@@ -238,8 +240,9 @@ Json quantize(const Library& library, const Options& options) {
 
 class Model {
  public:
-  Model(const Library& library, const std::string& path) : library_(library) {
-    const Params params = library.call<Params (*)()>("llama_model_default_params")();
+  Model(const Library& library, const std::string& path, bool vocabulary_only = false) : library_(library) {
+    Params params = library.call<Params (*)()>("llama_model_default_params")();
+    if (vocabulary_only) params.set(model_offset::kVocabularyOnly, true);
     model_ = library.call<void* (*)(const char*, Params)>("llama_model_load_from_file")(path.c_str(), params);
     if (model_ == nullptr) throw Failure("the library cannot load " + path);
     vocabulary_ = library.call<const void* (*)(const void*)>("llama_model_get_vocab")(model_);
@@ -429,8 +432,8 @@ Json divergence(const Library& library, const Options& options) {
 
 Json run(const std::vector<std::string>& arguments) {
   if (arguments.size() < 2) throw Usage("llama_peer DIR version|load|quantize|tokenize|perplexity|kld ...");
-  const Options options({arguments.begin() + 2, arguments.end()},
-                        {"--pure", "--leave-output-tensor", "--keep-split", "--parse-special", "--no-bos", "--nll"});
+  const Options options({arguments.begin() + 2, arguments.end()}, {"--pure", "--leave-output-tensor", "--keep-split", "--parse-special",
+                                                                   "--no-bos", "--vocab-only", "--cases", "--nll"});
   const std::string& mode = arguments[1];
   const Library library(arguments[0]);
   if (mode == "version") return {{"version", library.call<const char* (*)()>("llama_version")()}};
@@ -439,8 +442,20 @@ Json run(const std::vector<std::string>& arguments) {
   if (mode == "perplexity") return perplexity(library, options);
   if (mode == "kld") return divergence(library, options);
   if (mode == "tokenize") {
-    const Model model(library, options.positional(0));
-    return {{"ids", model.tokenize(read_file(options.positional(1)), !options.has("--no-bos"), options.has("--parse-special"))}};
+    const Model model(library, options.positional(0), options.has("--vocab-only"));
+    const std::string text = read_file(options.positional(1));
+    const auto ids = [&](const std::string& piece) {
+      return model.tokenize(piece, !options.has("--no-bos"), options.has("--parse-special"));
+    };
+    if (!options.has("--cases")) return {{"ids", ids(text)}};
+    Json all = Json::array();
+    for (size_t at = 0; at + 4 <= text.size();) {
+      uint32_t size = 0;
+      std::memcpy(&size, text.data() + at, sizeof size);
+      all.push_back(ids(text.substr(at + 4, size)));
+      at += 4 + size_t{size};
+    }
+    return {{"ids", std::move(all)}};
   }
   throw Usage("unknown mode " + mode);
 }

@@ -2,31 +2,26 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
+#include <map>
 #include <sstream>
 
-#include "assay/base/random.h"
 #include "assay/base/text.h"
 #include "assay/file/gguf.h"
-#include "assay/text/pre_tokenizer.h"
-#include "assay/text/windows.h"
+#include "tests/text/samples.h"
+#include "tests/text/toy_vocabulary.h"
 
 namespace assay {
 namespace {
 
 const std::string kShared = ASSAY_SOURCE_DIR "/../shared/data/tokenizers/";
 
-std::string slurp(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
 // llama.cpp's test files: cases separated by a marker line, one line of ids per case.
 void expect_ids(const Tokenizer& tokenizer, const std::string& stem) {
   const std::string marker = "\n__ggml_vocab_test__\n";
-  std::string input = slurp(stem + ".inp");
-  std::istringstream output(slurp(stem + ".out"));
+  std::string input = samples::slurp(stem + ".inp");
+  std::istringstream output(samples::slurp(stem + ".out"));
   size_t cases = 0;
   for (std::string line; std::getline(output, line); ++cases) {
     const size_t end = input.find(marker);
@@ -40,179 +35,128 @@ void expect_ids(const Tokenizer& tokenizer, const std::string& stem) {
   EXPECT_GT(cases, 20u);
 }
 
-class VocabularyTest : public testing::TestWithParam<const char*> {};
-
-TEST_P(VocabularyTest, GivesTheExpectedIds) {
-  const std::string stem = kShared + "ggml-vocab/ggml-vocab-" + GetParam() + ".gguf";
-  if (!std::filesystem::exists(stem)) GTEST_SKIP() << "no ../shared/data here";
-  const auto file = Gguf::open(stem);
-  ASSERT_TRUE(file) << file.error().message;
-  const auto tokenizer = Tokenizer::from_metadata(file->metadata());
-  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
-  expect_ids(*tokenizer, stem);
-}
-
-INSTANTIATE_TEST_SUITE_P(Vocabularies, VocabularyTest, testing::Values("gpt-2", "llama-spm", "phi-3", "deepseek-coder"),
-                         [](const auto& name) { std::string text = name.param; std::replace(text.begin(), text.end(), '-', '_'); return text; });
-
-HfDirectory hf(const std::string& path) {
+Result<Metadata> read_metadata(const std::string& path, uint64_t vocab_size) {
+  if (path.ends_with(".gguf")) {
+    ASSAY_ASSIGN(const auto file, Gguf::open(path));
+    return file.metadata();
+  }
   HfDirectory directory;
   directory.path = path;
-  directory.tokenizer_json = slurp(path + "/tokenizer.json");
-  directory.tokenizer_config_json = slurp(path + "/tokenizer_config.json");
-  directory.vocab_json = slurp(path + "/vocab.json");
-  directory.merges_txt = slurp(path + "/merges.txt");
-  return directory;
+  directory.tokenizer_json = samples::slurp(path + "/tokenizer.json");
+  directory.tokenizer_config_json = samples::slurp(path + "/tokenizer_config.json");
+  directory.vocab_json = samples::slurp(path + "/vocab.json");
+  directory.merges_txt = samples::slurp(path + "/merges.txt");
+  return tokenizer_metadata(directory, vocab_size);
 }
 
-TEST(HfTokenizer, Qwen2FromVocabularyAndMergesGivesTheExpectedIds) {
-  if (!std::filesystem::exists(kShared + "qwen2.5")) GTEST_SKIP() << "no ../shared/data here";
-  const auto metadata = tokenizer_metadata(hf(kShared + "qwen2.5"), 151936);
+struct Pair {
+  const char* ids;         // ggml-vocab-<ids>.gguf.inp and .out
+  const char* vocabulary;  // below ../shared/data/tokenizers
+  uint64_t size;
+};
+constexpr Pair kPairs[] = {{"gpt-2", "ggml-vocab/ggml-vocab-gpt-2.gguf", 0},
+                           {"gpt-2", "gpt2", 50257},
+                           {"llama-spm", "ggml-vocab/ggml-vocab-llama-spm.gguf", 0},
+                           {"llama-spm", "llama2", 32000},
+                           {"phi-3", "ggml-vocab/ggml-vocab-phi-3.gguf", 0},
+                           {"deepseek-coder", "ggml-vocab/ggml-vocab-deepseek-coder.gguf", 0},
+                           {"qwen2", "qwen2.5", 151936}};
+
+class VocabularyTest : public testing::TestWithParam<Pair> {};
+
+TEST_P(VocabularyTest, GivesTheExpectedIds) {
+  const Pair& pair = GetParam();
+  if (!std::filesystem::exists(kShared + pair.vocabulary)) GTEST_SKIP() << "no ../shared/data here";
+  const auto metadata = read_metadata(kShared + pair.vocabulary, pair.size);
   ASSERT_TRUE(metadata) << metadata.error().message;
   const auto tokenizer = Tokenizer::from_metadata(*metadata);
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
-  EXPECT_EQ(tokenizer->pre_tokenizer(), "qwen2");
-  EXPECT_EQ(tokenizer->vocab_size(), 151936u);
-  expect_ids(*tokenizer, kShared + "ggml-vocab/ggml-vocab-qwen2.gguf");
+  expect_ids(*tokenizer, kShared + "ggml-vocab/ggml-vocab-" + pair.ids + ".gguf");
 }
 
-// The pre-tokenizer is told by the structure of tokenizer.json, not by the model's name.
-TEST(HfTokenizer, PreTokenizerIsRecognisedByItsStructure) {
-  const auto recognised = [](const std::string& pre) {
-    HfDirectory directory;
-    directory.tokenizer_json = R"({"model": {"type": "BPE", "vocab": {"a": 0, "1": 1}, "merges": []}, "pre_tokenizer": )" + pre + "}";
-    const auto metadata = tokenizer_metadata(directory, 2);
-    return metadata ? **metadata->get_string("tokenizer.ggml.pre") : metadata.error().message;
-  };
-  const std::string bytes = R"({"type": "ByteLevel", "use_regex": )";
-  EXPECT_EQ(recognised(bytes + "true}"), "gpt-2");
-  EXPECT_EQ(recognised(R"({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": true}, )" + bytes + "true}]}"), "smollm");
-  const auto split = [&](const std::string& regex) {
-    return recognised(R"({"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": ")" + regex + R"("}}, )" + bytes + "false}]}");
-  };
-  EXPECT_EQ(split(R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?x)"), "llama-bpe");
-  EXPECT_EQ(split(R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?x)"), "qwen2");
-  EXPECT_NE(split("something else").find("something else"), std::string::npos);
-}
+INSTANTIATE_TEST_SUITE_P(Pairs, VocabularyTest, testing::ValuesIn(kPairs), [](const auto& pair) {
+  std::string name = std::string(pair.param.ids) + "_from_" + std::filesystem::path(pair.param.vocabulary).stem().string();
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  return name;
+});
 
-// A toy vocabulary whose merges are worked out by hand: h e l o w r d, "he" first, then "ll", then "hell".
-Metadata toy() {
-  Metadata metadata;
-  StringList tokens, merges;
-  for (const char* token : {"h", "e", "l", "o", "he", "ll", "hell", "<|end|>", "\xC4\xA0"}) tokens.push_back(token);  // U+0120: space
-  for (const char* merge : {"h e", "l l", "he ll"}) merges.push_back(merge);
-  metadata.set("tokenizer.ggml.model", MetaValue::string("gpt2"));
-  metadata.set("tokenizer.ggml.pre", MetaValue::string("gpt-2"));
-  metadata.set("tokenizer.ggml.tokens", MetaValue::strings(std::move(tokens)));
-  metadata.set("tokenizer.ggml.token_type", MetaValue::i32s({1, 1, 1, 1, 1, 1, 1, 3, 1}));
-  metadata.set("tokenizer.ggml.merges", MetaValue::strings(std::move(merges)));
-  return metadata;
+// No .inp/.out pair is forgotten; llama-bpe comes without a vocabulary.
+TEST(VocabularyPairs, AreAllCompared) {
+  if (!std::filesystem::exists(kShared + "ggml-vocab")) GTEST_SKIP() << "no ../shared/data here";
+  for (const auto& entry : std::filesystem::directory_iterator(kShared + "ggml-vocab")) {
+    if (entry.path().extension() != ".inp") continue;
+    const std::string name = entry.path().stem().stem().string().substr(std::string("ggml-vocab-").size());
+    const bool compared = std::any_of(std::begin(kPairs), std::end(kPairs), [&](const Pair& pair) { return pair.ids == name; });
+    EXPECT_TRUE(compared || name == "llama-bpe") << name;
+  }
 }
 
 TEST(Tokenizer, MergesByRankAndFindsSpecials) {
-  const auto tokenizer = Tokenizer::from_metadata(toy());
+  const auto tokenizer = Tokenizer::from_metadata(toy_vocabulary());
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
   EXPECT_EQ(tokenizer->encode("hello"), (std::vector<TokenId>{6, 3}));
   EXPECT_EQ(tokenizer->encode("lllo"), (std::vector<TokenId>{5, 2, 3}));
   std::vector<uint64_t> ends;
   EXPECT_EQ(tokenizer->encode("he<|end|>o", {}, ends), (std::vector<TokenId>{4, 7, 3}));
   EXPECT_EQ(ends, (std::vector<uint64_t>{2, 9, 10}));
+  EXPECT_EQ(tokenizer->encode("<|end|>", {.parse_special = false}), (std::vector<TokenId>{1}));  // of its characters only "e" is a token
   EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{6, 3, 7}), "hello<|end|>");
+  EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{6, 3, 7}, false), "hello");
 }
 
-TEST(Tokenizer, LongWordsMergeAsShortOnes) {
-  const auto tokenizer = Tokenizer::from_metadata(toy());
-  std::string text;
-  std::vector<TokenId> expected;
-  for (int i = 0; i < 100; ++i) {
-    text += "hello";
-    expected.insert(expected.end(), {6, 3});
-  }
-  EXPECT_EQ(tokenizer->encode(text), expected);  // one word of 500 characters: the heap
+TEST(Tokenizer, AddsBosAndEosAsTheVocabularySays) {
+  Metadata metadata = toy_vocabulary();
+  metadata.set("tokenizer.ggml.bos_token_id", MetaValue::u32(7));
+  metadata.set("tokenizer.ggml.eos_token_id", MetaValue::u32(8));
+  metadata.set("tokenizer.ggml.add_bos_token", MetaValue::boolean(true));
+  metadata.set("tokenizer.ggml.add_eos_token", MetaValue::boolean(true));
+  const auto both = Tokenizer::from_metadata(metadata);
+  ASSERT_TRUE(both);
+  std::vector<uint64_t> ends;
+  EXPECT_EQ(both->encode("o", {.add_special = true}, ends), (std::vector<TokenId>{7, 3, 8}));
+  EXPECT_EQ(ends, (std::vector<uint64_t>{0, 1, 1}));
+  EXPECT_EQ(both->encode("o"), (std::vector<TokenId>{3}));
+  metadata.set("tokenizer.ggml.add_bos_token", MetaValue::boolean(false));
+  EXPECT_EQ(Tokenizer::from_metadata(metadata)->encode("o", {.add_special = true}), (std::vector<TokenId>{3, 8}));
 }
 
-TEST(Tokenizer, DamagedMetadataIsNamed) {
-  const auto broken = [](const char* key, MetaValue value) {
-    Metadata metadata = toy();
-    metadata.set(key, std::move(value));
-    const auto tokenizer = Tokenizer::from_metadata(metadata);
-    EXPECT_FALSE(tokenizer);
-    return tokenizer ? std::string() : tokenizer.error().message;
-  };
-  EXPECT_NE(broken("tokenizer.ggml.token_type", MetaValue::i32s({1, 1})).find("token_type"), std::string::npos);
-  EXPECT_NE(broken("tokenizer.ggml.tokens", MetaValue::u32(7)).find("tokens"), std::string::npos);
-  EXPECT_NE(broken("tokenizer.ggml.bos_token_id", MetaValue::u32(99)).find("bos_token_id"), std::string::npos);
-  EXPECT_NE(broken("tokenizer.ggml.model", MetaValue::string("wordpiece")).find("wordpiece"), std::string::npos);
-  EXPECT_NE(broken("tokenizer.ggml.pre", MetaValue::string("mystery")).find("mystery"), std::string::npos);
+// Composing (Qwen): ids are those of the composed text, ends those of the text given.
+TEST(Tokenizer, ComposesWhereThePreTokenizerSaysSo) {
+  Metadata metadata = toy_vocabulary();
+  metadata.set("tokenizer.ggml.pre", MetaValue::string("qwen2"));
+  metadata.set("tokenizer.ggml.tokens",
+               MetaValue::strings(string_list({"e", "\xC3\x83", "\xC2\xA9", "\xC3\x83\xC2\xA9"})));  // the bytes of U+00E9, and both
+  metadata.set("tokenizer.ggml.token_type", MetaValue::i32s({1, 1, 1, 1}));
+  metadata.set("tokenizer.ggml.merges", MetaValue::strings(string_list({"\xC3\x83 \xC2\xA9"})));
+  const auto qwen = Tokenizer::from_metadata(metadata);
+  ASSERT_TRUE(qwen) << qwen.error().message;
+  std::vector<uint64_t> ends;
+  EXPECT_EQ(qwen->encode("ee\xCC\x81"
+                         "e",
+                         {}, ends),
+            (std::vector<TokenId>{0, 3, 0}));
+  EXPECT_EQ(ends, (std::vector<uint64_t>{1, 4, 5}));
+  metadata.set("tokenizer.ggml.pre", MetaValue::string("gpt-2"));
+  EXPECT_EQ(Tokenizer::from_metadata(metadata)->encode("e\xCC\x81"), (std::vector<TokenId>{0}));  // the mark's bytes are no tokens here
 }
 
 TEST(Tokenizer, ByteLevelRoundTripsAnyText) {
-  const std::string path = ASSAY_SOURCE_DIR "/demo/reference-9m";
-  const auto directory = HfDirectory::open(path);
+  const auto directory = HfDirectory::open(ASSAY_SOURCE_DIR "/demo/reference-9m");
   ASSERT_TRUE(directory);
   const auto metadata = tokenizer_metadata(*directory, 8192);
   ASSERT_TRUE(metadata) << metadata.error().message;
   const auto tokenizer = Tokenizer::from_metadata(*metadata);
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
-  CounterRandom random(9, 9);
-  for (int i = 0; i < 200; ++i) {
-    std::string text;
-    for (int c = 0; c < 40; ++c) {
-      static const char* kPieces[] = {"a", " ", "\n", "\t", "Z", "7", "'s", "\xC3\xA9", "\xE4\xBD\xA0", "\xF0\x9F\x98\x80", "  ", ".", "<", "|"};
-      text += kPieces[random.next_below(std::size(kPieces))];
-    }
-    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
+  std::vector<std::string> texts = samples::hand_written();
+  for (std::string& text : samples::random_unicode(9, 500)) texts.push_back(std::move(text));
+  for (const std::string& text : texts) {
+    std::vector<uint64_t> ends;
+    const auto ids = tokenizer->encode(text, {}, ends);
+    EXPECT_EQ(tokenizer->decode(ids), text);
+    EXPECT_TRUE(std::is_sorted(ends.begin(), ends.end()));
+    EXPECT_TRUE(text.empty() || ends.back() == text.size());
   }
-  EXPECT_EQ(replace_invalid_utf8("a\xFF" "b"), "a\xEF\xBF\xBD" "b");
-}
-
-// Twenty tokens "h", windows of 8: the scored positions of each convention, by hand.
-TEST(Windows, ConventionsScoreWhatTheySay) {
-  const auto tokenizer = Tokenizer::from_metadata(toy());
-  ASSERT_TRUE(tokenizer);
-  std::string text;
-  for (int i = 0; i < 20; ++i) text += "o";
-  WindowOptions options;
-  options.ctx = 8;
-  const auto a = make_windows(text, *tokenizer, options);
-  ASSERT_TRUE(a) << a.error().message;
-  EXPECT_EQ(a->windows.size(), 2u);
-  EXPECT_EQ(a->windows[0].score_begin, 4u);
-  EXPECT_EQ(a->windows[0].score_end, 7u);
-  EXPECT_EQ(a->tokens_scored, 6u);
-  options.rule = WindowRule::kFull;
-  const auto d = make_windows(text, *tokenizer, options);
-  EXPECT_EQ(d->tokens_scored, 14u);
-  options.max_tokens = 15;
-  const auto h = make_windows(text, *tokenizer, options);
-  EXPECT_EQ(h->windows.size(), 1u);
-  EXPECT_EQ(h->tokens_scored, 14u);
-  options.max_tokens = 0;
-  options.ctx = 32;
-  const auto short_text = make_windows(text, *tokenizer, options);
-  ASSERT_FALSE(short_text);
-  EXPECT_NE(short_text.error().message.find("20 tokens"), std::string::npos) << short_text.error().message;
-}
-
-TEST(Windows, DocumentsFollowTheirSeparators) {
-  const auto tokenizer = Tokenizer::from_metadata(toy());
-  WindowOptions options;
-  options.ctx = 4;
-  options.rule = WindowRule::kFull;
-  const auto by_line = make_windows("oooo\nSEP\noooo\nSEP\noooo\n", *tokenizer, [&] {
-    WindowOptions o = options;
-    o.document_separator = "SEP";
-    return o;
-  }());
-  ASSERT_TRUE(by_line) << by_line.error().message;
-  EXPECT_EQ(by_line->documents, 3u);
-  WindowOptions jsonl = options;
-  jsonl.jsonl = true;
-  const auto lines = make_windows("{\"text\": \"oooo\"}\n{\"text\": \"hehe\"}\n", *tokenizer, jsonl);
-  ASSERT_TRUE(lines) << lines.error().message;
-  const auto broken = make_windows("{\"text\": \"oooo\"}\nnot json\n", *tokenizer, jsonl);
-  ASSERT_FALSE(broken);
-  EXPECT_NE(broken.error().message.find("line 2"), std::string::npos);
 }
 
 }  // namespace
