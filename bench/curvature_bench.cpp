@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -174,6 +175,7 @@ class Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const std::string what = argc > 1 ? argv[1] : "agreement";
   Bench bench(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 8);
   if (what == "costs") {
