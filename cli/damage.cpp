@@ -82,7 +82,7 @@ Run declare_score(CLI::App& app) {
   auto scores = std::make_shared<std::string>("curvature");
   app.add_option("--scores", *scores, "which scores")->check(CLI::IsMember({"curvature"}))->capture_default_str();
   app.add_option("--token-fraction", options->table.token_fraction, "share of tokens in the per-type products")->capture_default_str()->check(CLI::Range(0.001, 1.0));
-  app.add_option("--samples", options->table.samples, "label draws (backward passes) per window")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--samples", options->table.samples, "draws of residuals (backward passes) per window")->capture_default_str()->check(CLI::PositiveNumber);
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
     (void)scores;

@@ -170,7 +170,7 @@ Result<MakeTableResult> predict_table(const MakeTableOptions& options, const Run
   ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
   ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
   MakeTableResult result;
-  result.table.estimator = "curvature:per_token";
+  result.table.estimator = "curvature:centred";
   result.table.rows = table_rows(*model.checkpoint, options.types, TableRows::kTensor);
   const uint64_t memory = memory_budget(settings);
   const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 8, settings.threads});

@@ -20,7 +20,7 @@ struct MakeTableOptions {
   TableRows by = TableRows::kTensor;
   std::string imatrix;           // file; empty: encode without importance
   double token_fraction = 0.25;  // curvature: share of tokens in the per-type products
-  uint32_t samples = 1;          // curvature: label draws per window
+  uint32_t samples = 1;          // curvature: residual draws per window
 };
 
 struct MakeTableResult {

@@ -125,7 +125,7 @@ class Optimizer {
   Status make_table() {
     const uint64_t memory = memory_budget(settings_);
     const ChangeSource changes(model_.network, imatrix_, ChangeOptions{memory / 8, settings_.threads});
-    table_.estimator = "curvature:per_token";
+    table_.estimator = "curvature:centred";
     table_.rows = table_rows(*model_.checkpoint, kCandidateTypes, TableRows::kTensor);
     std::vector<CurvatureRequest> requests;
     for (const DamageRow& row : table_.rows) {

@@ -29,7 +29,7 @@ struct DamageRow {
 
 struct DamageTable {
   std::string model_sha256;  // of the weights it was made on; empty: unknown
-  std::string estimator;     // "measured", "curvature:per_token", ...
+  std::string estimator;     // "measured", "curvature:centred", ...
   double noise_floor = 0;    // nats per token; 0: not applicable
   std::vector<DamageRow> rows;
 };

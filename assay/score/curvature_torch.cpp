@@ -8,6 +8,8 @@
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
 #include "assay/probe/sweep.h"
+#include "assay/score/curvature_kernels.h"
+#include "assay/score/token_sample.h"
 
 namespace assay {
 namespace {
@@ -15,24 +17,42 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-constexpr int64_t kBatchRows = 2048;  // tokens of one forward or backward
-constexpr uint64_t kLabelStream = 1, kTokenStream = 2;
+constexpr int64_t kBatchRows = 2048;    // tokens of one forward or backward
+constexpr int64_t kProductRows = 512;   // of one per-type product: input, output and gradient stay in cache
+constexpr uint64_t kResidualStream = 1, kTokenStream = 2, kHeadStream = 3;
 
-// Inputs x and output gradients g of one matrix, at the kept tokens of all windows.
+std::span<float> row_of(at::Tensor& matrix, int64_t row) {
+  return {matrix.mutable_data_ptr<float>() + row * matrix.size(1), static_cast<size_t>(matrix.size(1))};
+}
+std::span<const float> row_of(const at::Tensor& matrix, int64_t row) {
+  return {matrix.const_data_ptr<float>() + row * matrix.size(1), static_cast<size_t>(matrix.size(1))};
+}
+
+// Inputs x and output gradients g of one matrix as they enter the products: per window its drawn tokens (and the window's mean), or all.
 struct SiteRecord {
   std::vector<at::Tensor> x, g;
 };
 
-// The tokens kept for the per-type products: per window, `keep` of `tokens` positions, one per stratum.
-std::vector<int64_t> kept_tokens(uint64_t seed, size_t window, int64_t tokens, int64_t keep) {
-  CounterRandom random(seed, kTokenStream, window);
-  std::vector<int64_t> positions;
-  for (int64_t i = 0; i < keep; ++i) {
-    const int64_t begin = i * tokens / keep, end = (i + 1) * tokens / keep;
-    positions.push_back(begin + static_cast<int64_t>(random.next_below(static_cast<uint64_t>(end - begin))));
-  }
-  return positions;
-}
+// One group of windows and draw of residuals.
+struct Pass {
+  size_t begin = 0, count = 0;  // windows
+  uint32_t sample = 0;
+  std::span<const Window> windows;
+  std::vector<TokenSample> drawn;  // per window; every token in the segment and window forms
+};
+
+// A window's head: its rows, their residuals' sum.
+struct HeadWindow {
+  at::Tensor normed;    // [scored, d]
+  at::Tensor residual;  // [vocab], summed over the scored rows
+};
+
+// The head's rows that enter its products: some of a window's drawn tokens.
+struct HeadRows {
+  std::vector<size_t> places;  // among the drawn tokens
+  double factor = 1;           // what thinning them costs in weight
+  at::Tensor x, p, r;          // inputs (and their mean over the scored rows, last), probabilities, residuals
+};
 
 class Curvature {
  public:
@@ -46,33 +66,47 @@ class Curvature {
       table_.rows.push_back(std::move(row));
     }
     tokens_ = static_cast<int64_t>(windows[0].tokens.size());
-    keep_ = options.form == CurvatureForm::kPerToken
-                ? std::clamp<int64_t>(static_cast<int64_t>(std::llround(options.token_fraction * static_cast<double>(tokens_))), 1, tokens_)
-                : tokens_;
-    labels_ = windows.size() * windows[0].scored() * options.samples;
+    scored_ = windows[0].scored();
+    keep_ = by_token() ? fraction_of(tokens_) : tokens_;
+    table_.labels = windows.size() * windows[0].scored() * options.samples;
+    scale_ = 1 / std::sqrt(static_cast<double>(table_.labels));
     per_window_.resize(table_.rows.size());
     for (size_t r = 0; r < table_.rows.size(); ++r)
       per_window_[r].assign(table_.rows[r].cells.size(), std::vector<double>(windows.size(), 0.0));
+    if (const auto row = index_.find(network_.embedding_tensor()); row != index_.end())
+      ends_.assign(table_.rows[row->second].cells.size(), std::vector<double>(windows.size(), 0.0));
   }
 
   Result<CurvatureTable> run() {
     const auto& hyper = network_.hyper();
     const int64_t window_bytes = int64_t{hyper.layers + 2} * tokens_ * hyper.d_model * 4;
-    const auto group = static_cast<size_t>(std::max<int64_t>(1, static_cast<int64_t>(options_.memory / 2) / window_bytes));
+    // Whole batches, so that memory does not decide which windows share one.
+    const auto group = std::max<size_t>(1, options_.memory / 2 / static_cast<uint64_t>(window_bytes) / batch()) * batch();
     progress_.stage("curvature", (windows_.size() + group - 1) / group * static_cast<size_t>(hyper.layers + 1) * options_.samples);
     for (uint32_t sample = 0; sample < options_.samples; ++sample)
-      for (size_t begin = 0; begin < windows_.size(); begin += group)
-        ASSAY_TRY(run_group(begin, std::min(group, windows_.size() - begin), sample));
+      for (size_t begin = 0; begin < windows_.size(); begin += group) {
+        const size_t count = std::min(group, windows_.size() - begin);
+        ASSAY_TRY(run_pass(Pass{begin, count, sample, windows_.subspan(begin, count), {}}));
+      }
     finish();
     return std::move(table_);
   }
 
  private:
+  bool centred() const { return options_.form == CurvatureForm::kCentred; }
+  bool by_token() const { return centred() || options_.form == CurvatureForm::kToken; }
+  int64_t segment() const { return options_.form == CurvatureForm::kSegment ? options_.segment : tokens_; }
+  size_t batch() const { return static_cast<size_t>(std::max<int64_t>(1, kBatchRows / tokens_)); }
+  int64_t fraction_of(int64_t count) const {
+    return std::clamp<int64_t>(static_cast<int64_t>(std::llround(options_.token_fraction * static_cast<double>(count))), 1, count);
+  }
+  uint64_t stream(uint64_t kind, const Pass& pass, size_t window) const { return kind + ((pass.begin + window) << 20); }
+  uint64_t seed(const Pass& pass) const { return options_.seed + pass.sample; }
+
   // Windows [begin, begin + count) in batches that fill a product.
   template <class F>
   Status for_batches(size_t count, const F& body) const {
-    const auto step = static_cast<size_t>(std::max<int64_t>(1, kBatchRows / tokens_));
-    for (size_t first = 0; first < count; first += step) ASSAY_TRY(body(first, std::min(step, count - first)));
+    for (size_t first = 0; first < count; first += batch()) ASSAY_TRY(body(first, std::min(batch(), count - first)));
     return {};
   }
 
@@ -80,22 +114,25 @@ class Curvature {
     return all.narrow(0, static_cast<int64_t>(first) * tokens_, static_cast<int64_t>(count) * tokens_);
   }
 
-  Status run_group(size_t begin, size_t count, uint32_t sample) {
-    const auto group = windows_.subspan(begin, count);
-    const auto clock = Clock::now();
+  Status run_pass(Pass pass) {
+    auto clock = Clock::now();
     std::vector<at::Tensor> inputs;  // of each block, [count * tokens, d]
     at::Tensor hidden;
-    ASSAY_TRY(forward(group, inputs, hidden));
+    ASSAY_TRY(forward(pass.windows, inputs, hidden));
+    std::vector<HeadWindow> heads;
+    ASSAY_ASSIGN(at::Tensor g, backward_head(pass, hidden, heads));
+    draw_tokens(pass, g);
     table_.forward_seconds += seconds_since(clock);
-    ASSAY_ASSIGN(at::Tensor g, head(group, begin, sample, hidden));
+    if (const auto row = index_.find(network_.head_tensor()); row != index_.end()) ASSAY_TRY(head_cells(row->second, pass, heads));
+    heads.clear();
     progress_.update(++done_);
     for (int layer = network_.hyper().layers - 1; layer >= 0; --layer) {
       if (progress_.interrupted()) return fail(ErrorCode::kInterrupted, "curvature: interrupted between blocks");
-      ASSAY_ASSIGN(g, block(layer, begin, count, inputs[static_cast<size_t>(layer)], g));
+      ASSAY_ASSIGN(g, block(layer, pass, inputs[static_cast<size_t>(layer)], g));
       inputs.pop_back();
       progress_.update(++done_);
     }
-    return embedding(group, begin, g);
+    return embedding(pass, g);
   }
 
   Status forward(std::span<const Window> group, std::vector<at::Tensor>& inputs, at::Tensor& hidden) const {
@@ -119,16 +156,20 @@ class Curvature {
     return {};
   }
 
-  // Draws y ~ p at every scored position; returns the gradient of sum log p(y) at the last block's output, and does the head's own row.
-  Result<at::Tensor> head(std::span<const Window> group, size_t begin, uint32_t sample, const at::Tensor& hidden) {
-    const auto clock = Clock::now();
+  // Probabilities -> the random residual of the window's scored position `position`.
+  void draw_residual(const Pass& pass, size_t window, int64_t position, std::span<float> row) const {
+    CounterRandom random(seed(pass), stream(kResidualStream, pass, window), static_cast<uint64_t>(position));
+    options_.noise == CurvatureNoise::kLabels ? label_residual(random, row) : sign_residual(random, row);
+  }
+
+  // Draws a residual at every scored position; returns the gradient it sends to the last block's output.
+  Result<at::Tensor> backward_head(const Pass& pass, const at::Tensor& hidden, std::vector<HeadWindow>& heads) const {
     at::Tensor gradient = at::zeros_like(hidden);
     ASSAY_ASSIGN(const at::Tensor weight, network_.plain_weight(network_.head_tensor()));
-    const int64_t scored = group[0].scored(), score_begin = group[0].score_begin;
-    const auto head_row = index_.find(network_.head_tensor());
-    std::vector<at::Tensor> head_inputs;
-    for (size_t w = 0; w < group.size(); ++w) {
-      at::Tensor rows = rows_of(hidden, w, 1).narrow(0, score_begin, scored).detach().clone();
+    const int64_t score_begin = windows_[0].score_begin;
+    const bool wanted = index_.contains(network_.head_tensor());
+    for (size_t w = 0; w < pass.count; ++w) {
+      at::Tensor rows = rows_of(hidden, w, 1).narrow(0, score_begin, scored_).detach().clone();
       rows.requires_grad_(true);
       at::Tensor normed;
       {
@@ -136,85 +177,127 @@ class Curvature {
         normed = network_.final_norm_plain(rows);
       }
       at::Tensor g_normed = at::empty_like(normed);
+      HeadWindow head;
       {
         at::NoGradGuard no_grad;
+        if (wanted) head.residual = at::zeros({weight.size(0)});
         const int64_t tile = std::max<int64_t>(8, (int64_t{64} << 20) / (4 * weight.size(0)));
-        for (int64_t first = 0; first < scored; first += tile) {
-          const int64_t n = std::min(tile, scored - first);
-          at::Tensor p = at::softmax(network_.head().multiply(normed.narrow(0, first, n)), -1);
-          at::Tensor residual = p.neg();
-          float* r = residual.mutable_data_ptr<float>();
-          const float* probabilities = p.const_data_ptr<float>();
-          const int64_t vocab = p.size(1);
+        for (int64_t first = 0; first < scored_; first += tile) {
+          const int64_t n = std::min(tile, scored_ - first);
+          at::Tensor residual = at::softmax(network_.head().multiply(normed.narrow(0, first, n)), -1);
           at::parallel_for(0, n, 1, [&](int64_t from, int64_t to) {
-            for (int64_t i = from; i < to; ++i) {
-              CounterRandom random(options_.seed + sample, kLabelStream + ((begin + w) << 20), static_cast<uint64_t>(first + i));
-              double left = random.next_uniform();
-              int64_t label = vocab - 1;
-              for (int64_t v = 0; v < vocab; ++v) {
-                left -= static_cast<double>(probabilities[i * vocab + v]);
-                if (left < 0) {
-                  label = v;
-                  break;
-                }
-              }
-              r[i * vocab + label] += 1.0f;
-            }
+            for (int64_t i = from; i < to; ++i) draw_residual(pass, w, first + i, row_of(residual, i));
           });
+          if (wanted && centred()) head.residual += residual.sum(0);
           g_normed.narrow(0, first, n).copy_(at::mm(residual, weight));
         }
       }
-      gradient.narrow(0, static_cast<int64_t>(w) * tokens_ + score_begin, scored)
+      gradient.narrow(0, static_cast<int64_t>(w) * tokens_ + score_begin, scored_)
           .copy_(torch::autograd::grad({normed}, {rows}, {g_normed})[0]);
-      if (head_row != index_.end()) head_inputs.push_back(normed.detach());
+      head.normed = normed.detach();
+      if (wanted) heads.push_back(std::move(head));
     }
-    table_.forward_seconds += seconds_since(clock);
-    if (head_row != index_.end()) ASSAY_TRY(head_cells(head_row->second, begin, head_inputs));
     return gradient;
   }
 
-  // Exact second order of the head, on a fraction of the scored rows: 1/2 sum_v p_v (e_v - mean)^2 with e = x dW^T.
-  Status head_cells(size_t row, size_t begin, const std::vector<at::Tensor>& normed) {
+  // The tokens that enter the products, by the gradient at the last block's output.
+  void draw_tokens(Pass& pass, const at::Tensor& gradient) const {
     at::NoGradGuard no_grad;
-    const int64_t scored = normed[0].size(0);
-    const auto keep = std::clamp<int64_t>(static_cast<int64_t>(std::llround(options_.token_fraction * static_cast<double>(scored))), 1, scored);
-    std::vector<at::Tensor> chosen;
-    for (size_t w = 0; w < normed.size(); ++w)
-      chosen.push_back(normed[w].index_select(0, at::tensor(kept_tokens(options_.seed, begin + w, scored, keep))));
-    const at::Tensor x = at::cat(chosen);
-    const int64_t vocab = network_.head().out();
-    const int64_t tile = std::max<int64_t>(keep, (int64_t{128} << 20) / (4 * vocab) / keep * keep);  // whole windows
+    const at::Tensor importance = gradient.square().sum(-1).to(at::kCPU, at::kDouble);
+    const double* values = importance.const_data_ptr<double>();
+    const std::vector<double> even(static_cast<size_t>(tokens_), 1.0);
+    for (size_t w = 0; w < pass.count; ++w) {
+      CounterRandom random(seed(pass), stream(kTokenStream, pass, w));
+      const std::span<const double> window(values + static_cast<int64_t>(w) * tokens_, static_cast<size_t>(tokens_));
+      pass.drawn.push_back(sample_tokens(options_.draw == TokenDraw::kImportance ? window : even, static_cast<size_t>(keep_), random));
+    }
+  }
+
+  // The window's drawn tokens that are scored, thinned evenly to a fraction of the scored ones: places in `drawn` and their factor.
+  std::pair<std::vector<size_t>, double> head_places(const Pass& pass, size_t window) const {
+    std::vector<size_t> scored;
+    const std::vector<int64_t>& positions = pass.drawn[window].positions;
+    for (size_t i = 0; i < positions.size(); ++i)
+      if (positions[i] >= windows_[0].score_begin && positions[i] < windows_[0].score_end) scored.push_back(i);
+    const auto keep = std::min(scored.size(), static_cast<size_t>(fraction_of(scored_)));
+    CounterRandom random(seed(pass), stream(kHeadStream, pass, window));
+    std::vector<size_t> places;
+    const double start = random.next_uniform(), step = static_cast<double>(scored.size()) / static_cast<double>(keep);
+    for (size_t i = 0; i < keep; ++i) places.push_back(scored[static_cast<size_t>((start + static_cast<double>(i)) * step)]);
+    return {places, step};
+  }
+
+  HeadRows head_rows(const Pass& pass, size_t w, const HeadWindow& head) const {
+    HeadRows rows;
+    std::tie(rows.places, rows.factor) = head_places(pass, w);
+    std::vector<int64_t> positions;
+    for (const size_t place : rows.places) positions.push_back(pass.drawn[w].positions[place] - windows_[0].score_begin);
+    rows.x = head.normed.index_select(0, at::tensor(positions).to(head.normed.device()));
+    rows.p = at::softmax(network_.head().multiply(rows.x), -1).to(at::kCPU);
+    rows.r = rows.p.clone();
+    at::parallel_for(0, rows.r.size(0), 1, [&](int64_t from, int64_t to) {
+      for (int64_t i = from; i < to; ++i) draw_residual(pass, w, positions[static_cast<size_t>(i)], row_of(rows.r, i));
+    });
+    if (centred()) rows.x = at::cat({rows.x, head.normed.mean(0, true)});
+    return rows;
+  }
+
+  // Exact second order of the head on some of the drawn tokens; their first-order terms and the mean row's for the interactions.
+  Status head_cells(size_t row, const Pass& pass, const std::vector<HeadWindow>& heads) {
+    at::NoGradGuard no_grad;
+    const auto vocab = static_cast<uint64_t>(network_.head().out());
+    const bool keep = pass.count * static_cast<uint64_t>(fraction_of(scored_)) * vocab * 8 <= options_.memory / 2;
+    std::vector<HeadRows> kept(pass.count);
     for (CurvatureCell& cell : table_.rows[row].cells) {
       const auto change_clock = Clock::now();
       ASSAY_ASSIGN(const at::Tensor change, change_of_(table_.rows[row].tensor, cell.type));
       const Matrix delta = Matrix::pack(change, options_.product_compute, network_.device());
       table_.change_seconds += seconds_since(change_clock);
       const auto clock = Clock::now();
-      for (int64_t first = 0; first < x.size(0); first += tile) {
-        const at::Tensor some = x.narrow(0, first, std::min(tile, x.size(0) - first));
-        const at::Tensor p = at::softmax(network_.head().multiply(some), -1);
-        const at::Tensor e = delta.multiply(some);
-        const at::Tensor mean = (p * e).sum(-1, true);
-        const at::Tensor variance = (p * (e - mean).square()).sum(-1).to(at::kCPU, at::kDouble);
-        const at::Tensor sums = 0.5 * variance.view({-1, keep}).sum(-1) * (static_cast<double>(scored) / static_cast<double>(keep));
-        for (int64_t i = 0; i < sums.size(0); ++i) add(row, cell, begin + static_cast<size_t>(first / keep + i), sums[i].item<double>());
+      for (size_t w = 0; w < pass.count; ++w) {
+        if (!kept[w].x.defined()) kept[w] = head_rows(pass, w, heads[w]);
+        head_window(row, cell, pass, w, heads[w], kept[w], delta);
+        if (!keep) kept[w] = {};
       }
       table_.product_seconds += seconds_since(clock);
     }
     return {};
   }
 
-  void add(size_t row, const CurvatureCell& cell, size_t window, double sum) {
-    per_window_[row][static_cast<size_t>(&cell - table_.rows[row].cells.data())][window] += sum;
+  void head_window(size_t row, CurvatureCell& cell, const Pass& pass, size_t w, const HeadWindow& head, const HeadRows& rows, const Matrix& delta) {
+    const TokenSample& drawn = pass.drawn[w];
+    const auto n = static_cast<int64_t>(rows.places.size());
+    const at::Tensor e = delta.multiply(rows.x).to(at::kCPU);
+    const at::Tensor common = centred() ? e.narrow(0, n, 1) : at::zeros({1, e.size(1)});
+    std::vector<LogitChange> changes(rows.places.size());
+    at::parallel_for(0, n, 1, [&](int64_t from, int64_t to) {
+      for (int64_t i = from; i < to; ++i)
+        changes[static_cast<size_t>(i)] = logit_change(row_of(e, i), row_of(rows.p, i), row_of(rows.r, i), row_of(common, 0));
+    });
+    CompensatedSum damage;
+    std::vector<float> terms(drawn.positions.size());
+    for (size_t i = 0; i < rows.places.size(); ++i) {
+      const double weight = drawn.weights[rows.places[i]];
+      damage.add(0.5 * rows.factor * weight * changes[i].variance);
+      terms[rows.places[i]] = static_cast<float>(scale_ * rows.factor * std::sqrt(weight) * changes[i].term);
+    }
+    add(row, cell, pass.begin + w, damage.value() * scale_ * scale_);
+    if (!by_token()) return;
+    cell.terms.insert(cell.terms.end(), terms.begin(), terms.end());
+    if (centred()) cell.terms.push_back(static_cast<float>(scale_ * at::dot(head.residual, common[0]).item<double>()));
   }
 
-  // Backward through one block for all windows of the group; the cells of its matrices. Returns the gradient at its input.
-  Result<at::Tensor> block(int layer, size_t begin, size_t count, const at::Tensor& inputs, const at::Tensor& g_out) {
+  void add(size_t row, const CurvatureCell& cell, size_t window, double damage) {
+    per_window_[row][static_cast<size_t>(&cell - table_.rows[row].cells.data())][window] += damage;
+  }
+
+  // Backward through one block for all windows of the pass; the cells of its matrices. Returns the gradient at its input.
+  Result<at::Tensor> block(int layer, const Pass& pass, const at::Tensor& inputs, const at::Tensor& g_out) {
     const auto clock = Clock::now();
     ASSAY_ASSIGN(const std::shared_ptr<const PlainBlock> plain, network_.plain_block(layer));
     at::Tensor g_in = at::empty_like(inputs);
     std::map<Site, SiteRecord> records;
-    ASSAY_TRY(for_batches(count, [&](size_t first, size_t n) -> Status {
+    ASSAY_TRY(for_batches(pass.count, [&](size_t first, size_t n) -> Status {
       at::AutoGradMode grad(true);
       at::Tensor x_in = rows_of(inputs, first, n).detach().clone();
       x_in.requires_grad_(true);
@@ -230,115 +313,192 @@ class Curvature {
       const auto gradients = torch::autograd::grad({out}, wanted, {rows_of(g_out, first, n)});
       at::NoGradGuard no_grad;
       rows_of(g_in, first, n).copy_(gradients[0]);
-      const at::Tensor kept = kept_rows(begin + first, n);
-      for (size_t i = 0; i < sites.size(); ++i) {
-        if (!index_.contains(plain->tensor(sites[i]))) continue;
-        SiteRecord& record = records[sites[i]];
-        record.x.push_back(xs[i].index_select(0, kept));
-        record.g.push_back(gradients[i + 1].index_select(0, kept));
-      }
+      for (size_t i = 0; i < sites.size(); ++i)
+        if (index_.contains(plain->tensor(sites[i]))) record(pass, first, n, xs[i], gradients[i + 1], records[sites[i]]);
       return {};
     }));
     table_.forward_seconds += seconds_since(clock);
     for (auto& [site, record] : records)
-      ASSAY_TRY(cells(index_.at(plain->tensor(site)), begin, at::cat(record.x), at::cat(record.g)));
+      ASSAY_TRY(cells(index_.at(plain->tensor(site)), pass, at::cat(record.x), at::cat(record.g)));
     return g_in;
   }
 
-  at::Tensor kept_rows(size_t window, size_t count) const {
-    std::vector<int64_t> rows;
-    for (size_t w = 0; w < count; ++w)
-      for (const int64_t t : kept_tokens(options_.seed, window + w, tokens_, keep_)) rows.push_back(static_cast<int64_t>(w) * tokens_ + t);
-    return at::tensor(rows);
+  // Keeps what the products need of windows [first, first + n) of the pass: x [n * tokens, in], g [n * tokens, out].
+  void record(const Pass& pass, size_t first, size_t n, const at::Tensor& x, const at::Tensor& g, SiteRecord& into) const {
+    if (!by_token()) {
+      into.x.push_back(x);
+      into.g.push_back(g);
+      return;
+    }
+    for (size_t w = 0; w < n; ++w) {
+      const TokenSample& drawn = pass.drawn[first + w];
+      const at::Tensor window_x = rows_of(x, w, 1), window_g = rows_of(g, w, 1);
+      const at::Tensor positions = at::tensor(drawn.positions).to(x.device());
+      at::Tensor kept_x = window_x.index_select(0, positions);
+      into.g.push_back(window_g.index_select(0, positions).mul_(term_scale(drawn).to(g.device())));
+      if (centred()) {
+        auto [mean, sum] = mean_and_sum(window_x, window_g);
+        into.x.push_back(kept_x.sub_(mean));
+        into.x.push_back(mean);
+        into.g.push_back(sum.mul_(scale_));
+      } else {
+        into.x.push_back(std::move(kept_x));
+      }
+    }
   }
 
-  // x [windows * keep, in], g [windows * keep, out].
-  Status cells(size_t row, size_t begin, const at::Tensor& x, const at::Tensor& g) {
+  // [drawn, 1]: what makes the sum of squares of scaled terms a sum over all tokens per label.
+  at::Tensor term_scale(const TokenSample& drawn) const {
+    std::vector<float> scale;
+    for (const double weight : drawn.weights) scale.push_back(static_cast<float>(scale_ * std::sqrt(weight)));
+    return at::tensor(scale).view({-1, 1});
+  }
+
+  // The window's mean of x weighted by |g|^2, [1, in], and sum of g, [1, out].
+  static std::pair<at::Tensor, at::Tensor> mean_and_sum(const at::Tensor& x, const at::Tensor& g) {
+    const at::Tensor inputs = x.to(at::kCPU).contiguous(), gradients = g.to(at::kCPU).contiguous();
+    at::Tensor mean = at::empty({1, x.size(1)}), sum = at::empty({1, g.size(1)});
+    window_mean({inputs.const_data_ptr<float>(), static_cast<size_t>(inputs.numel())}, {gradients.const_data_ptr<float>(), static_cast<size_t>(gradients.numel())},
+                row_of(mean, 0), row_of(sum, 0));
+    return {mean.to(x.device()), sum.to(g.device())};
+  }
+
+  // One matrix at every type. x, g: rows of all windows as recorded.
+  Status cells(size_t row, const Pass& pass, const at::Tensor& x, const at::Tensor& g) {
     at::NoGradGuard no_grad;
-    const int64_t segment = options_.form == CurvatureForm::kSegment ? options_.segment : tokens_;
+    const auto outer_clock = Clock::now();
     std::vector<at::Tensor> outer;  // g^T x per segment
-    if (options_.form != CurvatureForm::kPerToken) {
-      const auto clock = Clock::now();
-      for (int64_t window = 0; window < x.size(0) / tokens_; ++window)
-        for (int64_t first = 0; first < tokens_; first += segment) {
-          const int64_t n = std::min(segment, tokens_ - first);
-          outer.push_back(at::mm(g.narrow(0, window * tokens_ + first, n).t(), x.narrow(0, window * tokens_ + first, n)).flatten());
+    if (!by_token()) {
+      for (int64_t window = 0; window < static_cast<int64_t>(pass.count); ++window)
+        for (int64_t first = 0; first < tokens_; first += segment()) {
+          const int64_t n = std::min(segment(), tokens_ - first);
+          outer.push_back(at::mm(g.narrow(0, window * tokens_ + first, n).t(), x.narrow(0, window * tokens_ + first, n)).mul_(scale_).flatten());
         }
-      table_.product_seconds += seconds_since(clock);
     }
+    table_.product_seconds += seconds_since(outer_clock);
     for (CurvatureCell& cell : table_.rows[row].cells) {
       const auto change_clock = Clock::now();
       ASSAY_ASSIGN(const at::Tensor change, change_of_(table_.rows[row].tensor, cell.type));
       table_.change_seconds += seconds_since(change_clock);
       const auto clock = Clock::now();
-      if (options_.form == CurvatureForm::kPerToken) {
-        const at::Tensor e = Matrix::pack(change, options_.product_compute, network_.device()).multiply(x);
-        add_terms(row, cell, begin, (e * g).sum(-1).to(at::kCPU));
+      std::vector<float> terms;
+      if (by_token()) {
+        const Matrix delta = Matrix::pack(change, options_.product_compute, network_.device());
+        terms.reserve(static_cast<size_t>(x.size(0)));
+        for (int64_t first = 0; first < x.size(0); first += kProductRows) {
+          const int64_t n = std::min(kProductRows, x.size(0) - first);
+          const at::Tensor some = delta.multiply(x.narrow(0, first, n)).mul_(g.narrow(0, first, n)).sum(-1).to(at::kCPU);
+          terms.insert(terms.end(), some.const_data_ptr<float>(), some.const_data_ptr<float>() + n);
+        }
       } else {
-        const at::Tensor flat = change.flatten();
-        std::vector<float> terms;
+        const at::Tensor flat = change.flatten().to(x.device());
         for (const at::Tensor& one : outer) terms.push_back(at::dot(one, flat).item<float>());
-        add_terms(row, cell, begin, at::tensor(terms));
+      }
+      add_terms(row, cell, pass, terms);
+      table_.product_seconds += seconds_since(clock);
+    }
+    return {};
+  }
+
+  // Scaled terms, equally many per window.
+  void add_terms(size_t row, CurvatureCell& cell, const Pass& pass, const std::vector<float>& terms) {
+    const size_t per_window = terms.size() / pass.count;
+    for (size_t w = 0; w < pass.count; ++w) {
+      CompensatedSum sum;
+      for (size_t t = 0; t < per_window; ++t) {
+        const auto term = static_cast<double>(terms[w * per_window + t]);
+        sum.add(0.5 * term * term);
+      }
+      add(row, cell, pass.begin + w, sum.value());
+    }
+    if (by_token()) cell.terms.insert(cell.terms.end(), terms.begin(), terms.end());
+  }
+
+  // The embedding's use at the input: rows of dE, no product needed, so that every token is used. A tied embedding's cell holds the
+  // head's part already: both ends' terms meet at their positions.
+  Status embedding(const Pass& pass, const at::Tensor& g) {
+    at::NoGradGuard no_grad;
+    const auto found = index_.find(network_.embedding_tensor());
+    if (found == index_.end()) return {};
+    const at::Tensor tokens = token_matrix(pass.windows).flatten();
+    const at::Tensor gradient = g.to(at::kCPU);
+    const bool tied = network_.embedding_tensor() == network_.head_tensor();
+    for (CurvatureCell& cell : table_.rows[found->second].cells) {
+      const auto change_clock = Clock::now();
+      ASSAY_ASSIGN(const at::Tensor change, change_of_(network_.embedding_tensor(), cell.type));
+      table_.change_seconds += seconds_since(change_clock);
+      const auto clock = Clock::now();
+      const size_t per_window = static_cast<size_t>(keep_) + (centred() ? 1 : 0);
+      for (size_t w = 0; w < pass.count; ++w) {
+        const at::Tensor e = change.index_select(0, tokens.narrow(0, static_cast<int64_t>(w) * tokens_, tokens_));
+        std::vector<float>& terms = cell.terms;
+        std::vector<float> own = embedding_terms(pass, w, e, rows_of(gradient, w, 1), found->second, cell);
+        if (!by_token()) continue;
+        if (!tied) {
+          terms.insert(terms.end(), own.begin(), own.end());
+          continue;
+        }
+        CompensatedSum both;
+        const size_t at = terms.size() - (pass.count - w) * per_window;
+        for (size_t t = 0; t < per_window; ++t) {
+          both.add(static_cast<double>(terms[at + t]) * static_cast<double>(own[t]));
+          terms[at + t] += own[t];
+        }
+        ends_[static_cast<size_t>(&cell - table_.rows[found->second].cells.data())][pass.begin + w] += both.value();
       }
       table_.product_seconds += seconds_since(clock);
     }
     return {};
   }
 
-  // terms: [windows of the group * terms per window], unscaled s = g . dW x.
-  void add_terms(size_t row, CurvatureCell& cell, size_t begin, const at::Tensor& terms) {
-    const double weight = static_cast<double>(tokens_) / static_cast<double>(keep_);
-    const double scale = std::sqrt(weight / static_cast<double>(labels_));
-    const int64_t windows = x_windows(terms.numel());
-    const int64_t per_window = terms.numel() / windows;
-    const float* s = terms.const_data_ptr<float>();
-    for (int64_t w = 0; w < windows; ++w) {
-      CompensatedSum sum;
-      for (int64_t t = 0; t < per_window; ++t) {
-        const double value = s[w * per_window + t];
-        sum.add(value * value);
-        cell.terms.push_back(static_cast<float>(value * scale));
+  // Adds the damage of all of the window's tokens; returns the scaled terms of the drawn ones (and of the mean).
+  std::vector<float> embedding_terms(const Pass& pass, size_t w, const at::Tensor& e, const at::Tensor& g, size_t row, const CurvatureCell& cell) {
+    const auto [mean, sum] = centred() ? mean_and_sum(e, g) : std::pair{at::zeros({1, e.size(1)}), at::zeros({1, e.size(1)})};
+    const at::Tensor all = ((e - mean) * g).sum(-1).mul_(scale_);
+    const float* a = all.const_data_ptr<float>();
+    std::vector<float> terms;
+    CompensatedSum damage;
+    for (size_t i = 0; i < pass.drawn[w].positions.size(); ++i)
+      terms.push_back(static_cast<float>(std::sqrt(pass.drawn[w].weights[i])) * a[pass.drawn[w].positions[i]]);
+    const double common = scale_ * (sum * mean).sum().item<double>();
+    if (by_token()) {
+      for (int64_t t = 0; t < tokens_; ++t) damage.add(0.5 * static_cast<double>(a[t]) * static_cast<double>(a[t]));
+    } else {
+      for (int64_t first = 0; first < tokens_; first += segment()) {
+        CompensatedSum term;
+        for (int64_t t = first; t < std::min(first + segment(), tokens_); ++t) term.add(static_cast<double>(a[t]));
+        damage.add(0.5 * term.value() * term.value());
       }
-      add(row, cell, begin + static_cast<size_t>(w), 0.5 * weight * sum.value());
     }
+    damage.add(0.5 * common * common);
+    add(row, cell, pass.begin + w, damage.value());
+    if (centred()) terms.push_back(static_cast<float>(common));
+    return terms;
   }
 
-  int64_t x_windows(int64_t terms) const {
-    if (options_.form == CurvatureForm::kPerToken) return terms / keep_;
-    const int64_t segment = options_.form == CurvatureForm::kSegment ? options_.segment : tokens_;
-    return terms / ((tokens_ + segment - 1) / segment);
-  }
-
-  // The embedding's use at the input: s_t = g_t . dE[token_t]; exact rows, no product needed.
-  Status embedding(std::span<const Window> group, size_t begin, const at::Tensor& g) {
-    at::NoGradGuard no_grad;
-    const auto found = index_.find(network_.embedding_tensor());
-    if (found == index_.end()) return {};
-    const at::Tensor tokens = token_matrix(group).flatten();
-    for (CurvatureCell& cell : table_.rows[found->second].cells) {
-      const auto change_clock = Clock::now();
-      ASSAY_ASSIGN(const at::Tensor change, change_of_(network_.embedding_tensor(), cell.type));
-      table_.change_seconds += seconds_since(change_clock);
-      const at::Tensor s = (change.index_select(0, tokens) * g.to(at::kCPU)).sum(-1).to(at::kDouble);
-      const at::Tensor sums = 0.5 * s.square().view({static_cast<int64_t>(group.size()), tokens_}).sum(-1);
-      for (size_t w = 0; w < group.size(); ++w) add(found->second, cell, begin + w, sums[static_cast<int64_t>(w)].item<double>());
+  // The covariance of a tied embedding's two ends is small in trained models and its estimate is not: it counts as far as it stands out
+  // of its own standard error (positive-part shrinkage).
+  void add_ends(size_t row) {
+    for (size_t c = 0; c < ends_.size(); ++c) {
+      Moments moments;
+      for (const double value : ends_[c]) moments.add(value);
+      const double noise = moments.iid_standard_error() / moments.mean();
+      const double share = windows_.size() > 1 && noise * noise < 1 ? 1 - noise * noise : 0;
+      for (size_t w = 0; w < windows_.size(); ++w) per_window_[row][c][w] += share * ends_[c][w];
     }
-    return {};
   }
 
   void finish() {
-    const double per_label = 1.0 / static_cast<double>(labels_);
     const auto n = static_cast<double>(windows_.size());
+    if (const auto row = index_.find(network_.embedding_tensor()); row != index_.end()) add_ends(row->second);
     for (size_t r = 0; r < table_.rows.size(); ++r) {
       for (size_t c = 0; c < table_.rows[r].cells.size(); ++c) {
-        const std::vector<double>& windows = per_window_[r][c];
         Moments moments;
-        for (const double value : windows) moments.add(value * per_label * n);
+        for (const double value : per_window_[r][c]) moments.add(value * n);
         table_.rows[r].cells[c].damage = moments.mean();
         table_.rows[r].cells[c].standard_error = moments.iid_standard_error();
       }
     }
-    table_.labels = labels_;
   }
 
   const Network& network_;
@@ -348,9 +508,11 @@ class Curvature {
   Progress& progress_;
   CurvatureTable table_;
   std::map<std::string, size_t> index_;
-  std::vector<std::vector<std::vector<double>>> per_window_;  // [row][cell][window]: damage sums over the window's labels
-  int64_t tokens_ = 0, keep_ = 0;
-  uint64_t labels_ = 0, done_ = 0;
+  std::vector<std::vector<std::vector<double>>> per_window_;  // [row][cell][window]: its part of the damage
+  std::vector<std::vector<double>> ends_;                     // of a tied embedding: [cell][window], the product of its ends' terms
+  int64_t tokens_ = 0, scored_ = 0, keep_ = 0;
+  double scale_ = 1;  // 1 / sqrt(labels)
+  uint64_t done_ = 0;
 };
 
 }  // namespace
