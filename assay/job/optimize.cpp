@@ -123,31 +123,12 @@ class Optimizer {
   }
 
   Status make_table() {
-    const uint64_t memory = memory_budget(settings_);
-    const ChangeSource changes(model_.network, imatrix_, ChangeOptions{memory / 8, settings_.threads});
-    table_.estimator = "curvature:centred";
     table_.rows = table_rows(*model_.checkpoint, kCandidateTypes, TableRows::kTensor);
-    std::vector<CurvatureRequest> requests;
-    for (const DamageRow& row : table_.rows) {
-      CurvatureRequest request{row.name, {}};
-      for (const DamageCell& cell : row.cells) request.types.push_back(cell.type);
-      requests.push_back(std::move(request));
-    }
     CurvatureOptions curvature;
     curvature.token_fraction = options_.token_fraction;
-    curvature.seed = settings_.seed;
-    curvature.product_compute = settings_.compute;
-    curvature.memory = memory / 4;
-    ASSAY_ASSIGN(curvature_, curvature_table(*model_.network, calibration_.windows, requests,
-                                             [&](const std::string& tensor, GgmlType type) { return changes.requantized(tensor, type); }, curvature, progress_));
-    for (size_t r = 0; r < table_.rows.size(); ++r) {
-      for (size_t c = 0; c < table_.rows[r].cells.size(); ++c) {
-        table_.rows[r].cells[c].damage = curvature_.rows[r].cells[c].damage;
-        table_.rows[r].cells[c].standard_error = curvature_.rows[r].cells[c].standard_error;
-      }
-      // Left as it is, a tensor costs nothing but its bytes.
-      table_.rows[r].cells.push_back(DamageCell{model_.checkpoint->find(table_.rows[r].name)->type, 0, 0, false});
-    }
+    ASSAY_ASSIGN(curvature_, predict_damage(model_, calibration_.windows, imatrix_, curvature, settings_, *store_, table_, progress_));
+    // Left as it is, a tensor costs nothing but its bytes.
+    for (DamageRow& row : table_.rows) row.cells.push_back(DamageCell{model_.checkpoint->find(row.name)->type, 0, 0, false});
     return {};
   }
 

@@ -5,14 +5,21 @@
 #include <vector>
 
 #include "assay/job/make_table.h"
+#include "assay/job/unit_store.h"
 #include "assay/model/network.h"
 #include "assay/probe/changes.h"
 #include "assay/probe/sweep.h"
+#include "assay/score/curvature.h"
 
 namespace assay {
 
 // Every quantizable tensor, grouped, with the types it can take; damages are 0.
 std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, TableRows by);
+
+// Fills the damages and standard errors of `table` by curvature. Of `options` the seed, memory and numeric mode are set here.
+Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows, const std::shared_ptr<const Imatrix>& imatrix,
+                                      const CurvatureOptions& options, const RunSettings& settings, UnitStore& store, DamageTable& table,
+                                      Progress& progress);
 
 // Where a tensor's change applies: a tied embedding at both ends of the model.
 std::vector<ResolvedEdit> requantize_edits(const Network& network, const ChangeSource& changes, const std::string& tensor, GgmlType type);

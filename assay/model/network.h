@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,7 +22,8 @@ namespace assay {
 
 // The matrices of a block, in the order of the data.
 enum class Site { kQ, kK, kV, kQkv, kO, kGate, kUp, kDown };
-inline constexpr size_t kSiteCount = 8;
+inline constexpr Site kSites[] = {Site::kQ, Site::kK, Site::kV, Site::kQkv, Site::kO, Site::kGate, Site::kUp, Site::kDown};
+inline constexpr size_t kSiteCount = std::size(kSites);
 std::string_view name_of(Site site);  // "attn_q", ...: the middle of the tensor's name
 
 // Replaces a product of a block: gets the site and its input [rows, in], returns [rows, out] with the bias in it.
@@ -59,6 +61,7 @@ class Block {
 // One block with plain float32 weights and differentiable operators, for the backward by blocks.
 class PlainBlock {
  public:
+  bool has(Site site) const;
   at::Tensor linear(Site site, const at::Tensor& x) const;
   at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;
   std::string tensor(Site site) const;  // its GGUF name

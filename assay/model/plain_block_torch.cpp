@@ -7,6 +7,7 @@ namespace assay {
 PlainBlock::PlainBlock(std::unique_ptr<Weights> weights) : weights_(std::move(weights)) {}
 PlainBlock::~PlainBlock() = default;
 
+bool PlainBlock::has(Site site) const { return weights_->matrices[static_cast<size_t>(site)].defined(); }
 std::string PlainBlock::tensor(Site site) const { return block_tensor(weights_->layer, site); }
 
 at::Tensor PlainBlock::linear(Site site, const at::Tensor& x) const {

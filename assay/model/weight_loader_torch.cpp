@@ -9,7 +9,6 @@
 namespace assay {
 namespace {
 
-constexpr Site kSites[] = {Site::kQ, Site::kK, Site::kV, Site::kQkv, Site::kO, Site::kGate, Site::kUp, Site::kDown};
 
 size_t index_of(Site site) { return static_cast<size_t>(site); }
 

@@ -19,6 +19,7 @@
 
 #include "assay/base/progress.h"
 #include "assay/base/result.h"
+#include "assay/base/unit_cache.h"
 #include "assay/model/network.h"
 #include "assay/text/windows.h"
 
@@ -70,9 +71,11 @@ struct CurvatureTable {
   uint64_t labels = 0;           // scored positions times samples
 };
 
-// Every scored position of every window gets a random residual. Errors: unknown tensor, non-finite values, kInterrupted.
+// Every scored position of every window gets a random residual. Units: a matrix on the windows of a pass; the caller's key must hold windows,
+// options and what the changes are made of. Errors: unknown tensor, non-finite values, kInterrupted.
 Result<CurvatureTable> curvature_table(const Network& network, std::span<const Window> windows, std::span<const CurvatureRequest> requests,
-                                       const ChangeMaker& change_of, const CurvatureOptions& options, Progress& progress = silent_progress());
+                                       const ChangeMaker& change_of, const CurvatureOptions& options, Progress& progress = silent_progress(),
+                                       UnitCache& units = no_unit_cache());
 
 // Predicted damage of a whole recipe with the interactions between matrices at the same position: the sum of the damages plus the products
 // of different matrices' terms, summed. `cells`: one chosen cell per matrix. One cell alone: its own damage.

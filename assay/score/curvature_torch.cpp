@@ -9,6 +9,7 @@
 #include "assay/base/text.h"
 #include "assay/probe/sweep.h"
 #include "assay/score/curvature_kernels.h"
+#include "assay/score/curvature_parts.h"
 #include "assay/score/token_sample.h"
 
 namespace assay {
@@ -39,6 +40,7 @@ struct Pass {
   uint32_t sample = 0;
   std::span<const Window> windows;
   std::vector<TokenSample> drawn;  // per window; every token in the segment and window forms
+  std::map<std::string, CurvatureParts> found;  // units that were finished before, by name
 };
 
 // A window's head: its rows, their residuals' sum.
@@ -57,8 +59,8 @@ struct HeadRows {
 class Curvature {
  public:
   Curvature(const Network& network, std::span<const Window> windows, std::span<const CurvatureRequest> requests, const ChangeMaker& change_of,
-            const CurvatureOptions& options, Progress& progress)
-      : network_(network), windows_(windows), change_of_(change_of), options_(options), progress_(progress) {
+            const CurvatureOptions& options, Progress& progress, UnitCache& units)
+      : network_(network), windows_(windows), change_of_(change_of), options_(options), progress_(progress), units_(units) {
     for (const CurvatureRequest& request : requests) {
       CurvatureRow row{request.tensor, {}};
       for (const GgmlType type : request.types) row.cells.push_back(CurvatureCell{type, 0, 0, {}});
@@ -86,7 +88,7 @@ class Curvature {
     for (uint32_t sample = 0; sample < options_.samples; ++sample)
       for (size_t begin = 0; begin < windows_.size(); begin += group) {
         const size_t count = std::min(group, windows_.size() - begin);
-        ASSAY_TRY(run_pass(Pass{begin, count, sample, windows_.subspan(begin, count), {}}));
+        ASSAY_TRY(run_pass(Pass{begin, count, sample, windows_.subspan(begin, count), {}, {}}));
       }
     finish();
     return std::move(table_);
@@ -114,7 +116,51 @@ class Curvature {
     return all.narrow(0, static_cast<int64_t>(first) * tokens_, static_cast<int64_t>(count) * tokens_);
   }
 
+  // The units of a pass, in the order in which their parts are added: the head, the matrices of the blocks, the embedding.
+  std::vector<std::pair<std::string, size_t>> units_of(const Pass& pass) const {
+    std::vector<std::pair<std::string, size_t>> units;
+    const auto head = index_.find(network_.head_tensor()), embedding = index_.find(network_.embedding_tensor());
+    if (head != index_.end()) units.emplace_back(unit("head " + head->first, pass), head->second);
+    for (const auto& [tensor, row] : index_)
+      if ((head == index_.end() || row != head->second) && (embedding == index_.end() || row != embedding->second))
+        units.emplace_back(unit(tensor, pass), row);
+    if (embedding != index_.end()) units.emplace_back(unit("embedding " + embedding->first, pass), embedding->second);
+    return units;
+  }
+  static std::string unit(std::string_view matrix, const Pass& pass) {
+    return curvature_unit(matrix, pass.begin, pass.count, pass.sample);
+  }
+
+  // Looks the units of the pass up. True: all of them are there.
+  Result<bool> find_units(Pass& pass) {
+    const auto units = units_of(pass);
+    for (const auto& [name, row] : units) {
+      ASSAY_ASSIGN(const auto payload, units_.find(name));
+      if (!payload) continue;
+      ASSAY_ASSIGN(pass.found[name], curvature_parts_from_payload(*payload, table_.rows[row].cells.size(), pass.count));
+    }
+    return pass.found.size() == units.size();
+  }
+
+  // The parts of a unit: found, or made by `work` and kept.
+  template <class F>
+  Result<CurvatureParts> parts_of(const Pass& pass, const std::string& name, const F& work) {
+    if (const auto found = pass.found.find(name); found != pass.found.end()) return found->second;
+    const auto clock = Clock::now();
+    ASSAY_ASSIGN(CurvatureParts parts, work());
+    ASSAY_ASSIGN(std::string payload, to_payload(parts));
+    ASSAY_TRY(units_.keep(name, std::move(payload), seconds_since(clock)));
+    return parts;
+  }
+
   Status run_pass(Pass pass) {
+    ASSAY_ASSIGN(const bool complete, find_units(pass));
+    if (complete) {
+      for (const auto& [name, row] : units_of(pass)) add_parts(row, pass, pass.found.at(name), name.starts_with("embedding "));
+      done_ += static_cast<uint64_t>(network_.hyper().layers) + 1;
+      progress_.update(done_);
+      return {};
+    }
     auto clock = Clock::now();
     std::vector<at::Tensor> inputs;  // of each block, [count * tokens, d]
     at::Tensor hidden;
@@ -242,29 +288,38 @@ class Curvature {
     return rows;
   }
 
-  // Exact second order of the head on some of the drawn tokens; their first-order terms and the mean row's for the interactions.
   Status head_cells(size_t row, const Pass& pass, const std::vector<HeadWindow>& heads) {
+    const std::string name = unit("head " + table_.rows[row].tensor, pass);
+    ASSAY_ASSIGN(const CurvatureParts parts, parts_of(pass, name, [&] { return make_head(row, pass, heads); }));
+    add_parts(row, pass, parts, false);
+    return {};
+  }
+
+  // Exact second order of the head on some of the drawn tokens; their first-order terms and the mean row's for the interactions.
+  Result<CurvatureParts> make_head(size_t row, const Pass& pass, const std::vector<HeadWindow>& heads) {
     at::NoGradGuard no_grad;
+    CurvatureParts parts;
     const auto vocab = static_cast<uint64_t>(network_.head().out());
     const bool keep = pass.count * static_cast<uint64_t>(fraction_of(scored_)) * vocab * 8 <= options_.memory / 2;
     std::vector<HeadRows> kept(pass.count);
-    for (CurvatureCell& cell : table_.rows[row].cells) {
+    for (const CurvatureCell& cell : table_.rows[row].cells) {
       const auto change_clock = Clock::now();
       ASSAY_ASSIGN(const at::Tensor change, change_of_(table_.rows[row].tensor, cell.type));
       const Matrix delta = Matrix::pack(change, options_.product_compute, network_.device());
       table_.change_seconds += seconds_since(change_clock);
       const auto clock = Clock::now();
+      CurvaturePart& part = parts.emplace_back();
       for (size_t w = 0; w < pass.count; ++w) {
         if (!kept[w].x.defined()) kept[w] = head_rows(pass, w, heads[w]);
-        head_window(row, cell, pass, w, heads[w], kept[w], delta);
+        head_window(part, pass, w, heads[w], kept[w], delta);
         if (!keep) kept[w] = {};
       }
       table_.product_seconds += seconds_since(clock);
     }
-    return {};
+    return parts;
   }
 
-  void head_window(size_t row, CurvatureCell& cell, const Pass& pass, size_t w, const HeadWindow& head, const HeadRows& rows, const Matrix& delta) {
+  void head_window(CurvaturePart& part, const Pass& pass, size_t w, const HeadWindow& head, const HeadRows& rows, const Matrix& delta) const {
     const TokenSample& drawn = pass.drawn[w];
     const auto n = static_cast<int64_t>(rows.places.size());
     const at::Tensor e = delta.multiply(rows.x).to(at::kCPU);
@@ -281,14 +336,34 @@ class Curvature {
       damage.add(0.5 * rows.factor * weight * changes[i].variance);
       terms[rows.places[i]] = static_cast<float>(scale_ * rows.factor * std::sqrt(weight) * changes[i].term);
     }
-    add(row, cell, pass.begin + w, damage.value() * scale_ * scale_);
+    part.damage.push_back(damage.value() * scale_ * scale_);
     if (!by_token()) return;
-    cell.terms.insert(cell.terms.end(), terms.begin(), terms.end());
-    if (centred()) cell.terms.push_back(static_cast<float>(scale_ * at::dot(head.residual, common[0]).item<double>()));
+    part.terms.insert(part.terms.end(), terms.begin(), terms.end());
+    if (centred()) part.terms.push_back(static_cast<float>(scale_ * at::dot(head.residual, common[0]).item<double>()));
   }
 
-  void add(size_t row, const CurvatureCell& cell, size_t window, double damage) {
-    per_window_[row][static_cast<size_t>(&cell - table_.rows[row].cells.data())][window] += damage;
+  // Adds a unit's parts to its row. `embedding`: of the input end; a tied embedding's cell then holds the head's terms already, and both
+  // ends' terms meet at their positions.
+  void add_parts(size_t row, const Pass& pass, const CurvatureParts& parts, bool embedding) {
+    const bool second_end = embedding && network_.embedding_tensor() == network_.head_tensor();
+    for (size_t c = 0; c < parts.size(); ++c) {
+      for (size_t w = 0; w < pass.count; ++w) per_window_[row][c][pass.begin + w] += parts[c].damage[w];
+      std::vector<float>& terms = table_.rows[row].cells[c].terms;
+      const std::vector<float>& own = parts[c].terms;
+      if (!second_end) {
+        terms.insert(terms.end(), own.begin(), own.end());
+        continue;
+      }
+      const size_t at = terms.size() - own.size(), per_window = own.size() / pass.count;
+      for (size_t w = 0; w < pass.count && per_window > 0; ++w) {
+        CompensatedSum both;
+        for (size_t t = w * per_window; t < (w + 1) * per_window; ++t) {
+          both.add(static_cast<double>(terms[at + t]) * static_cast<double>(own[t]));
+          terms[at + t] += own[t];
+        }
+        ends_[c][pass.begin + w] += both.value();
+      }
+    }
   }
 
   // Backward through one block for all windows of the pass; the cells of its matrices. Returns the gradient at its input.
@@ -314,13 +389,22 @@ class Curvature {
       at::NoGradGuard no_grad;
       rows_of(g_in, first, n).copy_(gradients[0]);
       for (size_t i = 0; i < sites.size(); ++i)
-        if (index_.contains(plain->tensor(sites[i]))) record(pass, first, n, xs[i], gradients[i + 1], records[sites[i]]);
+        if (is_wanted(plain->tensor(sites[i]), pass)) record(pass, first, n, xs[i], gradients[i + 1], records[sites[i]]);
       return {};
     }));
     table_.forward_seconds += seconds_since(clock);
-    for (auto& [site, record] : records)
-      ASSAY_TRY(cells(index_.at(plain->tensor(site)), pass, at::cat(record.x), at::cat(record.g)));
+    for (const Site site : kSites) {
+      const auto row = plain->has(site) ? index_.find(plain->tensor(site)) : index_.end();
+      if (row == index_.end()) continue;
+      const auto work = [&] { return make_cells(row->second, pass, at::cat(records[site].x), at::cat(records[site].g)); };
+      ASSAY_ASSIGN(const CurvatureParts parts, parts_of(pass, unit(row->first, pass), work));
+      add_parts(row->second, pass, parts, false);
+    }
     return g_in;
+  }
+
+  bool is_wanted(const std::string& tensor, const Pass& pass) const {
+    return index_.contains(tensor) && !pass.found.contains(unit(tensor, pass));
   }
 
   // Keeps what the products need of windows [first, first + n) of the pass: x [n * tokens, in], g [n * tokens, out].
@@ -364,8 +448,9 @@ class Curvature {
   }
 
   // One matrix at every type. x, g: rows of all windows as recorded.
-  Status cells(size_t row, const Pass& pass, const at::Tensor& x, const at::Tensor& g) {
+  Result<CurvatureParts> make_cells(size_t row, const Pass& pass, const at::Tensor& x, const at::Tensor& g) {
     at::NoGradGuard no_grad;
+    CurvatureParts parts;
     const auto outer_clock = Clock::now();
     std::vector<at::Tensor> outer;  // g^T x per segment
     if (!by_token()) {
@@ -376,7 +461,7 @@ class Curvature {
         }
     }
     table_.product_seconds += seconds_since(outer_clock);
-    for (CurvatureCell& cell : table_.rows[row].cells) {
+    for (const CurvatureCell& cell : table_.rows[row].cells) {
       const auto change_clock = Clock::now();
       ASSAY_ASSIGN(const at::Tensor change, change_of_(table_.rows[row].tensor, cell.type));
       table_.change_seconds += seconds_since(change_clock);
@@ -394,14 +479,15 @@ class Curvature {
         const at::Tensor flat = change.flatten().to(x.device());
         for (const at::Tensor& one : outer) terms.push_back(at::dot(one, flat).item<float>());
       }
-      add_terms(row, cell, pass, terms);
+      parts.push_back(part_of(pass, std::move(terms)));
       table_.product_seconds += seconds_since(clock);
     }
-    return {};
+    return parts;
   }
 
   // Scaled terms, equally many per window.
-  void add_terms(size_t row, CurvatureCell& cell, const Pass& pass, const std::vector<float>& terms) {
+  CurvaturePart part_of(const Pass& pass, std::vector<float> terms) const {
+    CurvaturePart part;
     const size_t per_window = terms.size() / pass.count;
     for (size_t w = 0; w < pass.count; ++w) {
       CompensatedSum sum;
@@ -409,57 +495,49 @@ class Curvature {
         const auto term = static_cast<double>(terms[w * per_window + t]);
         sum.add(0.5 * term * term);
       }
-      add(row, cell, pass.begin + w, sum.value());
+      part.damage.push_back(sum.value());
     }
-    if (by_token()) cell.terms.insert(cell.terms.end(), terms.begin(), terms.end());
+    if (by_token()) part.terms = std::move(terms);
+    return part;
   }
 
-  // The embedding's use at the input: rows of dE, no product needed, so that every token is used. A tied embedding's cell holds the
-  // head's part already: both ends' terms meet at their positions.
   Status embedding(const Pass& pass, const at::Tensor& g) {
+    const auto row = index_.find(network_.embedding_tensor());
+    if (row == index_.end()) return {};
+    ASSAY_ASSIGN(const CurvatureParts parts, parts_of(pass, unit("embedding " + row->first, pass), [&] { return make_embedding(row->second, pass, g); }));
+    add_parts(row->second, pass, parts, true);
+    return {};
+  }
+
+  // The embedding's use at the input: rows of dE, no product needed, so that every token is used.
+  Result<CurvatureParts> make_embedding(size_t row, const Pass& pass, const at::Tensor& g) {
     at::NoGradGuard no_grad;
-    const auto found = index_.find(network_.embedding_tensor());
-    if (found == index_.end()) return {};
+    CurvatureParts parts;
     const at::Tensor tokens = token_matrix(pass.windows).flatten();
     const at::Tensor gradient = g.to(at::kCPU);
-    const bool tied = network_.embedding_tensor() == network_.head_tensor();
-    for (CurvatureCell& cell : table_.rows[found->second].cells) {
+    for (const CurvatureCell& cell : table_.rows[row].cells) {
       const auto change_clock = Clock::now();
       ASSAY_ASSIGN(const at::Tensor change, change_of_(network_.embedding_tensor(), cell.type));
       table_.change_seconds += seconds_since(change_clock);
       const auto clock = Clock::now();
-      const size_t per_window = static_cast<size_t>(keep_) + (centred() ? 1 : 0);
+      CurvaturePart& part = parts.emplace_back();
       for (size_t w = 0; w < pass.count; ++w) {
         const at::Tensor e = change.index_select(0, tokens.narrow(0, static_cast<int64_t>(w) * tokens_, tokens_));
-        std::vector<float>& terms = cell.terms;
-        std::vector<float> own = embedding_terms(pass, w, e, rows_of(gradient, w, 1), found->second, cell);
-        if (!by_token()) continue;
-        if (!tied) {
-          terms.insert(terms.end(), own.begin(), own.end());
-          continue;
-        }
-        CompensatedSum both;
-        const size_t at = terms.size() - (pass.count - w) * per_window;
-        for (size_t t = 0; t < per_window; ++t) {
-          both.add(static_cast<double>(terms[at + t]) * static_cast<double>(own[t]));
-          terms[at + t] += own[t];
-        }
-        ends_[static_cast<size_t>(&cell - table_.rows[found->second].cells.data())][pass.begin + w] += both.value();
+        embedding_window(part, pass, w, e, rows_of(gradient, w, 1));
       }
       table_.product_seconds += seconds_since(clock);
     }
-    return {};
+    return parts;
   }
 
-  // Adds the damage of all of the window's tokens; returns the scaled terms of the drawn ones (and of the mean).
-  std::vector<float> embedding_terms(const Pass& pass, size_t w, const at::Tensor& e, const at::Tensor& g, size_t row, const CurvatureCell& cell) {
+  // The damage of all of the window's tokens, and the scaled terms of the drawn ones (and of the mean).
+  void embedding_window(CurvaturePart& part, const Pass& pass, size_t w, const at::Tensor& e, const at::Tensor& g) const {
     const auto [mean, sum] = centred() ? mean_and_sum(e, g) : std::pair{at::zeros({1, e.size(1)}), at::zeros({1, e.size(1)})};
     const at::Tensor all = ((e - mean) * g).sum(-1).mul_(scale_);
     const float* a = all.const_data_ptr<float>();
-    std::vector<float> terms;
     CompensatedSum damage;
-    for (size_t i = 0; i < pass.drawn[w].positions.size(); ++i)
-      terms.push_back(static_cast<float>(std::sqrt(pass.drawn[w].weights[i])) * a[pass.drawn[w].positions[i]]);
+    for (size_t i = 0; by_token() && i < pass.drawn[w].positions.size(); ++i)
+      part.terms.push_back(static_cast<float>(std::sqrt(pass.drawn[w].weights[i])) * a[pass.drawn[w].positions[i]]);
     const double common = scale_ * (sum * mean).sum().item<double>();
     if (by_token()) {
       for (int64_t t = 0; t < tokens_; ++t) damage.add(0.5 * static_cast<double>(a[t]) * static_cast<double>(a[t]));
@@ -471,9 +549,8 @@ class Curvature {
       }
     }
     damage.add(0.5 * common * common);
-    add(row, cell, pass.begin + w, damage.value());
-    if (centred()) terms.push_back(static_cast<float>(common));
-    return terms;
+    part.damage.push_back(damage.value());
+    if (centred()) part.terms.push_back(static_cast<float>(common));
   }
 
   // The covariance of a tied embedding's two ends is small in trained models and its estimate is not: it counts as far as it stands out
@@ -506,6 +583,7 @@ class Curvature {
   const ChangeMaker& change_of_;
   const CurvatureOptions& options_;
   Progress& progress_;
+  UnitCache& units_;
   CurvatureTable table_;
   std::map<std::string, size_t> index_;
   std::vector<std::vector<std::vector<double>>> per_window_;  // [row][cell][window]: its part of the damage
@@ -518,9 +596,9 @@ class Curvature {
 }  // namespace
 
 Result<CurvatureTable> curvature_table(const Network& network, std::span<const Window> windows, std::span<const CurvatureRequest> requests,
-                                       const ChangeMaker& change_of, const CurvatureOptions& options, Progress& progress) {
+                                       const ChangeMaker& change_of, const CurvatureOptions& options, Progress& progress, UnitCache& units) {
   if (windows.empty()) return fail(ErrorCode::kUsage, "curvature: no windows");
-  return Curvature(network, windows, requests, change_of, options, progress).run();
+  return Curvature(network, windows, requests, change_of, options, progress, units).run();
 }
 
 }  // namespace assay
