@@ -21,7 +21,7 @@ import time
 COMPUTES = ("float32", "bf16")
 SITES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 CTX, SCORED = 512, 255
-SHORT, LONG = 4, 12  # chunks of the two perplexity runs
+SHORT, LONG = 4, 8  # chunks of the two perplexity runs
 BF16_FILE, Q4_0_TYPE = 32, 2  # llama.cpp's numbers
 
 
@@ -81,6 +81,9 @@ class Bench:
                 total += self.block_flops(last, (site,)) + self.block_flops(last, SITES[later[site]:]) + after
         return total
 
+    def peer_answer(self, *arguments):
+        return json.loads(timed([*self.peer, *map(str, arguments)])[0].splitlines()[-1])
+
     # ---- parts -------------------------------------------------------------------------------------------------------------
     def product_rates(self):
         lines = [json.loads(line) for line in timed([self.products, str(self.o.threads)])[0].splitlines()]
@@ -96,9 +99,7 @@ class Bench:
             return wall, cpu
 
         def peer():
-            out, _, _ = timed([*self.peer, "speed", self.o.model, self.o.text, "--chunks", str(LONG - SHORT), "--warm", "--threads",
-                               str(self.o.threads)])
-            answer = json.loads(out.splitlines()[-1])
+            answer = self.peer_answer("speed", self.o.model, self.o.text, "--chunks", LONG - SHORT, "--warm", "--threads", self.o.threads)
             return answer["decode_seconds"], answer["decode_cpu_seconds"]
 
         for _ in range(self.o.repeats):
@@ -116,44 +117,48 @@ class Bench:
             line = f"  {name:<10} {wall:8.1f} {cpu:8.1f}"
             if name in rates:
                 limit = CTX * rates[name] / self.forward_flops()
-                line += f"   x {wall / rows['llama.cpp'][0]:.2f} ({cpu / rows['llama.cpp'][1]:.2f}) llama.cpp; {100 * wall / limit:.0f} % of the products' limit {limit:.0f}"
+                line += f"   x {wall / rows['llama.cpp'][0]:.2f} ({cpu / rows['llama.cpp'][1]:.2f}) llama.cpp"
+                line += f"; {100 * wall / limit:.0f} % of the products' limit {limit:.0f}"
             print(line, flush=True)
         self.result["perplexity"] = rows
 
     def peer_variant(self, work, tensor):
         """Seconds of writing a file with one tensor at Q4_0, loading it and decoding one window."""
         out = work / "variant.gguf"
-        tokens, _, _ = timed([*self.peer, "quantize", self.o.model, out, str(BF16_FILE), "--tensor-type", f"^{re.escape(tensor)}$={Q4_0_TYPE}"])
-        write = json.loads(tokens.splitlines()[-1])
-        run = json.loads(timed([*self.peer, "speed", out, self.o.text, "--chunks", "1", "--threads", str(self.o.threads)])[0].splitlines()[-1])
+        rule = f"^{re.escape(tensor)}$={Q4_0_TYPE}"
+        write = self.peer_answer("quantize", self.o.model, out, BF16_FILE, "--tensor-type", rule)
+        run = self.peer_answer("speed", out, self.o.text, "--chunks", 1, "--all-logits", "--threads", self.o.threads)
         out.unlink()
-        return write["seconds"] + run["load_seconds"] + run["decode_seconds"], write["cpu_seconds"] + run["load_cpu_seconds"] + run["decode_cpu_seconds"]
+        return [write[f"{kind}seconds"] + run[f"load_{kind}seconds"] + run[f"decode_{kind}seconds"] for kind in ("", "cpu_")]
 
     def sweep(self, rates):
         layers = self.shape["layers"]
         with tempfile.TemporaryDirectory() as name:
-            chosen = [f"blk.{layer}.{site}.weight" for layer, site in ((0, "attn_k"), (layers // 2, "ffn_gate"), (layers - 1, "ffn_down"))]
+            chosen = [f"blk.{layer}.{site}.weight" for layer, site in ((0, "attn_k"), (layers - 1, "ffn_down"))]
             peer = [self.peer_variant(pathlib.Path(name), tensor) for tensor in chosen]
         mean = [sum(x) / len(peer) for x in zip(*peer)]
         self.result["sweep"] = {"llama.cpp seconds per variant": mean}
-        print(f"\nsweep, one type (Q4_0), one window of {CTX}; llama.cpp: {mean[0]:.2f} s ({mean[1]:.2f} processor s) per variant, from {len(peer)}")
+        print(f"\nsweep, one type (Q4_0), one window of {CTX}")
+        print(f"  llama.cpp {mean[0]:.2f} s ({mean[1]:.2f} processor s) per variant, from {len(peer)}")
         for compute in self.o.compute:
             out, wall, cpu = timed([self.assay, "sweep", self.o.model, "--text", self.o.text, "--chunks", "1", "--types", "Q4_0", "--compute",
                                     compute, "--threads", str(self.o.threads), "--quiet", "--json", "-"])
             answer = json.loads(out)
-            cells = [cell for row in answer["result"]["table"]["rows"] for cell in row["types"]]
-            above = sum(not cell.get("below_floor", False) for cell in cells)
+            cells = [cell for row in answer["result"]["table"]["rows"] for cell in row["cells"]]
+            above = sum(not cell["below_floor"] for cell in cells)
             limit = self.sweep_flops() / rates[compute]
             measured = answer["run"]["measured_seconds"]
-            print(f"  {compute:<8} {wall:7.1f} s ({cpu:.1f} processor s) for {len(cells)} variants, {measured:.1f} s without loading and floor: "
+            print(f"  {compute:<8} {wall:7.1f} s ({cpu:.1f} processor s), {measured:.1f} s without loading and floor, {len(cells)} variants: "
                   f"x {mean[0] * len(cells) / wall:.1f} ({mean[1] * len(cells) / cpu:.1f}); products alone {limit:.1f} s; "
                   f"{above} of {len(cells)} above the floor {answer['noise_floor']:.2g}", flush=True)
-            self.result["sweep"][compute] = {"seconds": wall, "cpu_seconds": cpu, "variants": len(cells), "above_floor": above, "limit_seconds": limit}
+            self.result["sweep"][compute] = {"seconds": wall, "cpu_seconds": cpu, "variants": len(cells), "above_floor": above,
+                                             "limit_seconds": limit}
 
     def start_up(self):
         best = lambda command: min(timed(command)[1] for _ in range(7))
         help_seconds, inspect = best([self.assay, "--help"]), best([self.assay, "inspect", self.o.model])
-        print(f"\nstart-up: --help {1e3 * help_seconds:.0f} ms; inspect of {os.path.getsize(self.o.model) / 1e9:.2f} GB: {1e3 * inspect:.0f} ms")
+        size = os.path.getsize(self.o.model) / 1e9
+        print(f"\nstart-up: --help {1e3 * help_seconds:.0f} ms; inspect of {size:.2f} GB: {1e3 * inspect:.0f} ms")
         self.result["start_up"] = {"help": help_seconds, "inspect": inspect}
 
 
@@ -170,7 +175,8 @@ def main():
     options.compute = options.compute or list(COMPUTES)
     bench = Bench(options)
     rates = bench.product_rates()
-    print(f"{options.threads} threads; best matrix-product rates: " + ", ".join(f"{c} {r / 1e9:.0f} GFLOP/s" for c, r in rates.items()), flush=True)
+    best = ", ".join(f"{c} {r / 1e9:.0f} GFLOP/s" for c, r in rates.items())
+    print(f"{options.threads} threads; best matrix-product rates: {best}", flush=True)
     parts = {"start_up": bench.start_up, "perplexity": lambda: bench.perplexity(rates), "sweep": lambda: bench.sweep(rates)}
     for name in options.only or parts:
         parts[name]()

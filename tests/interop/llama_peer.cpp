@@ -10,7 +10,7 @@
 //   llama_peer DIR tokenize MODEL TEXT [--parse-special] [--no-bos]
 //   llama_peer DIR perplexity MODEL TEXT [--ctx N] [--chunks N] [--write-base FILE] [--nll]
 //   llama_peer DIR kld MODEL BASE [--chunks N]
-//   llama_peer DIR speed MODEL TEXT [--ctx N] [--chunks N] [--threads N] [--warm]      (seconds to load and to decode, for bench/)
+//   llama_peer DIR speed MODEL TEXT [--ctx N] [--chunks N] [--threads N] [--warm] [--all-logits]
 // Exit: 0 done, 1 the library refused or failed (JSON holds "error"), 64 usage.
 #include <dlfcn.h>
 #include <sys/resource.h>
@@ -393,7 +393,8 @@ Json perplexity(const Library& library, const Options& options) {
   return result;
 }
 
-// The batches of llama-perplexity: 2,048 tokens, logits at scored positions. --warm: one batch is decoded before the clock starts.
+// Seconds to load and to decode in the batches of llama-perplexity: 2,048 tokens, logits at scored positions; --all-logits: at all, as in
+// its KL evaluation. --warm: one chunk is decoded before the clock starts.
 Json speed(const Library& library, const Options& options) {
   const Clock load;
   Model model(library, options.positional(0));
@@ -403,12 +404,12 @@ Json speed(const Library& library, const Options& options) {
   const int available = static_cast<int>(tokens.size()) / context;
   const int chunks = std::min(options.number("--chunks", available), available);
   if (chunks < 1) throw Failure("the text has " + std::to_string(tokens.size()) + " tokens, fewer than one chunk");
-  const int sequences = std::clamp(2048 / context, 1, chunks);
+  const int sequences = std::clamp(2048 / context, 1, chunks), first_logits = options.has("--all-logits") ? 0 : context / 2;
   model.start(context, sequences, options.number("--threads", kThreads));
-  if (options.has("--warm")) model.decode(tokens.data(), context, sequences, context / 2);
+  if (options.has("--warm")) model.decode(tokens.data(), context, 1, first_logits);
   const Clock decode;
   for (int chunk = 0; chunk < chunks; chunk += sequences)
-    model.decode(tokens.data() + static_cast<ptrdiff_t>(chunk) * context, context, std::min(sequences, chunks - chunk), context / 2);
+    model.decode(tokens.data() + static_cast<ptrdiff_t>(chunk) * context, context, std::min(sequences, chunks - chunk), first_logits);
   return {{"load_seconds", load_seconds},
           {"load_cpu_seconds", load_cpu_seconds},
           {"decode_seconds", decode.seconds()},
@@ -490,7 +491,7 @@ Json divergence(const Library& library, const Options& options) {
 Json run(const std::vector<std::string>& arguments) {
   if (arguments.size() < 2) throw Usage("llama_peer DIR version|load|quantize|tokenize|perplexity|kld|speed ...");
   const Options options({arguments.begin() + 2, arguments.end()},
-                        {"--pure", "--leave-output-tensor", "--keep-split", "--parse-special", "--no-bos", "--nll", "--warm"});
+                        {"--pure", "--leave-output-tensor", "--keep-split", "--parse-special", "--no-bos", "--nll", "--warm", "--all-logits"});
   const std::string& mode = arguments[1];
   const Library library(arguments[0]);
   if (mode == "version") return {{"version", library.call<const char* (*)()>("llama_version")()}};
