@@ -3,11 +3,13 @@ SHELL := /bin/bash
 BUILD := build/release
 ASSAY := $(BUILD)/bin/assay
 JOBS ?= $(shell nproc)
+BENCH_SHAPE ?= qwen2.5-0.5b
+BENCH_MODELS ?= build/models
 
-.PHONY: help setup build demo test test-all asan bench format tidy clean
+.PHONY: help setup build demo test test-all asan bench bench-encode bench-model format tidy clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing (system packages, libtorch)
 	@scripts/setup.sh
@@ -38,11 +40,29 @@ asan: setup ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build --preset asan -j $(JOBS)
 	@ctest --test-dir build/asan -LE slow --output-on-failure
 
-bench: setup ## encoders against ggml's and tokenizers against PyPI's, each in one run
+bench: bench-encode bench-text bench-model bench-curvature ## all benchmarks, as ratios in one run
+
+bench-encode: setup ## encoders against ggml's
 	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
-	@cmake --build --preset release --target encode_bench tokenize_bench -j $(JOBS)
-	$(BUILD)/bin/tokenize_bench "$$(scripts/interop_env.sh tokenizers)"
+	@cmake --build --preset release --target encode_bench -j $(JOBS)
 	$(BUILD)/bin/encode_bench "$$(scripts/peer.sh)/libggml-base.so"
+
+bench-text: setup ## tokenizers against PyPI's
+	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
+	@cmake --build --preset release --target tokenize_bench -j $(JOBS)
+	$(BUILD)/bin/tokenize_bench "$$(scripts/interop_env.sh tokenizers)"
+
+bench-curvature: build ## predicted damage against measured, and what it costs
+	@cmake --build --preset release --target curvature_bench -j $(JOBS)
+	$(BUILD)/bin/curvature_bench agreement 8
+	$(BUILD)/bin/curvature_bench costs 8
+
+bench-model: build ## products, perplexity, sweep, start-up on a random model of a public shape (1 GB in BENCH_MODELS)
+	@cmake --build --preset release --target product_bench llama_peer -j $(JOBS)
+	@mkdir -p $(BENCH_MODELS)
+	@[ -e $(BENCH_MODELS)/$(BENCH_SHAPE).gguf ] || { "$$(scripts/interop_env.sh gguf numpy)" scripts/make_random_model.py $(BENCH_SHAPE) \
+	  $(BENCH_MODELS)/$(BENCH_SHAPE).part && mv $(BENCH_MODELS)/$(BENCH_SHAPE).part $(BENCH_MODELS)/$(BENCH_SHAPE).gguf; }
+	python3 bench/model_bench.py $(BUILD) "$$(scripts/peer.sh)" $(BENCH_MODELS)/$(BENCH_SHAPE).gguf demo/evaluation.txt
 
 format: ## clang-format over the sources
 	@git ls-files '*.cpp' '*.h' | grep -v grid_tables.cpp | xargs clang-format -i

@@ -26,5 +26,7 @@ if(ASSAY_ENGINE)
   set_target_properties(torch_cpu PROPERTIES IMPORTED_LOCATION ${ASSAY_LIBTORCH}/lib/libtorch_cpu.so)
   target_include_directories(torch_cpu SYSTEM BEFORE INTERFACE ${CMAKE_BINARY_DIR}/shim ${ASSAY_LIBTORCH}/include
                              ${ASSAY_LIBTORCH}/include/torch/csrc/api/include)
-  target_link_libraries(torch_cpu INTERFACE c10)
+  # at::parallel_for is a template that runs serially in code compiled without OpenMP. libgomp is the one libtorch brings (same SONAME).
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  target_link_libraries(torch_cpu INTERFACE c10 OpenMP::OpenMP_CXX)
 endif()

@@ -13,5 +13,7 @@ namespace assay {
 // q: [sequences, queries, heads, head_dim], the positions query_begin, query_begin + 1, ... of each sequence; k, v: [sequences, tokens,
 // kv_heads, head_dim], all positions -> [sequences * queries, heads * head_dim]. Honours hyper's sliding window.
 at::Tensor attend(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin);
+// The same without gradient, by our own kernels (attention_rows.h) where the CPU has what they need.
+at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin);
 
 }  // namespace assay

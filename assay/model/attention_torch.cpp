@@ -1,6 +1,8 @@
 #include <limits>
 
 #include "assay/model/attention.h"
+#include "assay/model/attention_rows.h"
+#include "assay/model/panel_product.h"
 
 namespace assay {
 namespace {
@@ -30,6 +32,34 @@ at::Tensor attend(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, 
       whole ? std::nullopt : std::optional(causal_mask(query_begin, queries, tokens, window, q.options()));
   const at::Tensor out = at::scaled_dot_product_attention(by_head(q, 1), by_head(k, shared), by_head(v, shared), mask, 0.0, whole);
   return out.transpose(1, 2).reshape({sequences * queries, int64_t{hyper.heads} * hyper.head_dim});
+}
+
+at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin) {
+  if (!q.is_cpu() || !panel::float32_supported()) return attend(hyper, q, k, v, query_begin);
+  const int64_t sequences = q.size(0), queries = q.size(1), tokens = k.size(1);
+  const int64_t heads = hyper.heads, kv_heads = hyper.kv_heads, d = hyper.head_dim, shared = heads / kv_heads;
+  const AttentionShape shape{tokens, d, query_begin, queries, hyper.sliding_window < tokens ? hyper.sliding_window : 0};
+  const at::Tensor q_rows = q.contiguous(), k_rows = k.contiguous(), v_rows = v.contiguous();
+  at::Tensor out = at::empty({sequences * queries, heads * d}, q.options());
+  const float* q_data = q_rows.const_data_ptr<float>();
+  const float* k_data = k_rows.const_data_ptr<float>();
+  const float* v_data = v_rows.const_data_ptr<float>();
+  float* out_data = out.mutable_data_ptr<float>();
+  // A task packs one head's keys and values; with few of them, a task per query head packs them again.
+  const int64_t heads_per_task = sequences * kv_heads >= 2 * at::get_num_threads() ? shared : 1;
+  at::parallel_for(0, sequences * heads / heads_per_task, 1, [&](int64_t begin, int64_t end) {
+    PackedKeys keys;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t first_head = task * heads_per_task % heads, sequence = task * heads_per_task / heads;
+      const int64_t kv_at = (sequence * tokens * kv_heads + first_head / shared) * d;
+      keys.pack(shape, k_data + kv_at, v_data + kv_at, kv_heads * d);
+      for (int64_t head = first_head; head < first_head + heads_per_task; ++head) {
+        const int64_t at = (sequence * queries * heads + head) * d;
+        keys.attend(q_data + at, heads * d, out_data + at, heads * d);
+      }
+    }
+  });
+  return out;
 }
 
 }  // namespace assay

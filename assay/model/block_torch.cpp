@@ -70,9 +70,9 @@ at::Tensor Block::attention(const at::Tensor& q, const at::Tensor& k, const at::
     rope_(queries_by_head, positions_of(sequences, query_begin, query_end).to(q.device()), tables->cos, tables->sin, pairs);
     rope_(keys_by_head, positions_of(sequences, 0, tokens).to(q.device()), tables->cos, tables->sin, pairs);
   }
-  return attend(hyper, queries_by_head.view({sequences, queries, hyper.heads, head_dim}),
-                keys_by_head.view({sequences, tokens, hyper.kv_heads, head_dim}), v.reshape({sequences, tokens, hyper.kv_heads, head_dim}),
-                query_begin);
+  return attend_fast(hyper, queries_by_head.view({sequences, queries, hyper.heads, head_dim}),
+                     keys_by_head.view({sequences, tokens, hyper.kv_heads, head_dim}),
+                     v.reshape({sequences, tokens, hyper.kv_heads, head_dim}), query_begin);
 }
 
 at::Tensor Block::attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end) const {

@@ -1,7 +1,7 @@
 // A weight matrix ready for products without gradient, in the compute mode of the run.
 // Rule of rows (CPU): a row of the result depends on that row of x only - not on the other rows, their number or the threads.
-// float32: oneDNN packed weights, float32 throughout. bfloat16: only the two operands are rounded; products are summed and
-// returned in float32. (MKL's plain sgemm and bf16-in-bf16-out linear break the rule; docs/numerics.md.)
+// float32: float32 throughout. bfloat16: only the two operands are rounded; products are summed and returned in float32. Which product
+// computes it is chosen once per process by what the CPU has, never by timing (docs/numerics.md).
 // Non-goals: gradients (use at::linear on the plain weight), integer products.
 #pragma once
 
@@ -31,14 +31,23 @@ class Matrix {
   bool defined() const { return packed_.defined(); }
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
-  int64_t bytes() const { return out_ * in_ * (compute_ == Compute::kFloat32 ? 4 : 2); }
+  int64_t bytes() const { return out_ * in_ * bytes_of(product_, compute_); }
+  // What a weight takes once packed: 4, or 2 where bf16 operands are multiplied as such.
+  static int64_t bytes_per_weight(Compute compute, at::Device device) { return bytes_of(product_for(compute, device), compute); }
 
  private:
+  // kPanels*: our own kernels (panel_product.h). kOneDnn: its packed float32. kMklBf16: MKL's bf16 x bf16 -> float32 on matrix units.
+  // kOperator: ATen's linear. A float32 product of a bf16 matrix gets rounded operands.
+  enum class Product : uint8_t { kPanelsFloat32, kPanelsBf16, kOneDnn, kMklBf16, kOperator };
+  static Product product_for(Compute compute, at::Device device);
+  static int64_t bytes_of(Product product, Compute compute);
+  bool on_panels() const { return product_ == Product::kPanelsFloat32 || product_ == Product::kPanelsBf16; }
+
   at::Tensor packed_;
   int64_t out_ = 0;
   int64_t in_ = 0;
   Compute compute_ = Compute::kFloat32;
-  at::Device device_ = at::kCPU;
+  Product product_ = Product::kOperator;
 };
 
 }  // namespace assay

@@ -1,13 +1,17 @@
-#include "assay/model/matrix.h"
-
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <dlfcn.h>
+
+#include <algorithm>
+
+#include "assay/model/matrix.h"
+#include "assay/model/panel_product.h"
 
 namespace assay {
 namespace {
 
 // Fewer rows than this take other kernels in oneDNN and MKL, with other summation orders: pad.
 constexpr int64_t kMinimumRows = 8;
+constexpr int64_t kRoundingGrain = 16384;  // elements per task
 
 // MKL's bf16 x bf16 -> float32 product (public CBLAS extension). Looked up at run time: builds of libtorch without MKL lack it.
 using Bf16Gemm = void (*)(int layout, int trans_a, int trans_b, int m, int n, int k, float alpha, const void* a, int lda, const void* b,
@@ -33,16 +37,11 @@ at::Tensor multiply_float32(const at::Tensor& x, const at::Tensor& packed) {
 }
 
 // y (+)= x w^T with float32 sums. x: [rows, in] bf16, w: [out, in] bf16, y: [rows, out] float32.
-void multiply_bf16(const at::Tensor& x, const at::Tensor& w, at::Tensor& y, bool accumulate) {
+void multiply_mkl(const at::Tensor& x, const at::Tensor& w, at::Tensor& y, bool accumulate) {
   constexpr int kRowMajor = 101, kNoTrans = 111, kTrans = 112;
   const auto rows = static_cast<int>(x.size(0)), in = static_cast<int>(x.size(1)), out = static_cast<int>(w.size(0));
-  if (const Bf16Gemm gemm = find_bf16_gemm()) {
-    gemm(kRowMajor, kNoTrans, kTrans, rows, out, in, 1.0f, x.data_ptr(), in, w.data_ptr(), in, accumulate ? 1.0f : 0.0f,
-         y.data_ptr<float>(), out);
-    return;
-  }
-  const at::Tensor product = at::linear(x.to(at::kFloat), w.to(at::kFloat));
-  accumulate ? y.add_(product) : y.copy_(product);
+  find_bf16_gemm()(kRowMajor, kNoTrans, kTrans, rows, out, in, 1.0f, x.data_ptr(), in, w.data_ptr(), in, accumulate ? 1.0f : 0.0f,
+                   y.data_ptr<float>(), out);
 }
 
 at::Tensor pad_rows(const at::Tensor& x) {
@@ -51,7 +50,85 @@ at::Tensor pad_rows(const at::Tensor& x) {
   return padded;
 }
 
+// bfloat16 steps take two inputs.
+at::Tensor with_even_inputs(const at::Tensor& x) { return x.size(1) % 2 == 0 ? x.contiguous() : at::constant_pad_nd(x, {0, 1}); }
+
+// Calls body(rows of panel p, their number, element offset of the panel) for every panel of `weight`, on all threads.
+template <class Body>
+void for_each_panel(const at::Tensor& weight, const Body& body) {
+  const int64_t out = weight.size(0), in = weight.size(1);
+  const float* from = weight.const_data_ptr<float>();
+  at::parallel_for(0, panel::panels(out), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      body(from + p * panel::kOutputs * in, std::min(panel::kOutputs, out - p * panel::kOutputs), p * panel::kOutputs * in);
+  });
+}
+
+// [panels, in, 64] of the operand type.
+at::Tensor pack_panels(const at::Tensor& weight, at::ScalarType operand) {
+  const at::Tensor plain = operand == at::kBFloat16 ? with_even_inputs(weight) : weight.contiguous();
+  const int64_t in = plain.size(1);
+  at::Tensor packed = at::empty({panel::panels(plain.size(0)), in, panel::kOutputs}, plain.options().dtype(operand));
+  void* to = packed.mutable_data_ptr();
+  for_each_panel(plain, [&](const float* rows, int64_t outputs, int64_t offset) {
+    if (operand == at::kBFloat16) {
+      panel::pack_bf16(rows, in, outputs, static_cast<uint16_t*>(to) + offset);
+    } else {
+      panel::pack_float32(rows, in, outputs, static_cast<float*>(to) + offset);
+    }
+  });
+  return packed;
+}
+
+at::Tensor round_operand(const at::Tensor& x) {
+  const at::Tensor plain = with_even_inputs(x);
+  at::Tensor rounded = at::empty_like(plain, plain.options().dtype(at::kBFloat16));
+  const float* from = plain.const_data_ptr<float>();
+  auto* to = static_cast<uint16_t*>(rounded.mutable_data_ptr());
+  at::parallel_for(0, plain.numel(), kRoundingGrain,
+                   [&](int64_t begin, int64_t end) { panel::round_bf16(from + begin, end - begin, to + begin); });
+  return rounded;
+}
+
+at::Tensor rounded_float(const at::Tensor& x) { return x.to(at::kBFloat16).to(at::kFloat); }
+
+// y (+)= x w^T. A task is one panel and some rows; neighbouring tasks share the panel.
+void multiply_panels(const at::Tensor& x, const at::Tensor& packed, at::Tensor& y, bool add) {
+  const int64_t rows = x.size(0), in = packed.size(1), out = y.size(1), blocks = (rows + panel::kRows - 1) / panel::kRows;
+  const bool bf16 = packed.scalar_type() == at::kBFloat16;
+  const void* inputs = x.const_data_ptr();
+  const void* weights = packed.const_data_ptr();
+  float* to = y.mutable_data_ptr<float>();
+  at::parallel_for(0, packed.size(0) * blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t first_out = task / blocks * panel::kOutputs, first_row = task % blocks * panel::kRows;
+      const panel::Rows some{std::min(panel::kRows, rows - first_row), in, out, add};
+      const int64_t outputs = std::min(panel::kOutputs, out - first_out), x_at = first_row * in, w_at = first_out * in;
+      float* corner = to + first_row * out + first_out;
+      if (bf16) {
+        panel::multiply_bf16(some, static_cast<const uint16_t*>(inputs) + x_at, static_cast<const uint16_t*>(weights) + w_at, outputs,
+                             corner);
+      } else {
+        panel::multiply_float32(some, static_cast<const float*>(inputs) + x_at, static_cast<const float*>(weights) + w_at, outputs, corner);
+      }
+    }
+  });
+}
+
 }  // namespace
+
+// MKL's bfloat16 product keeps the rule of rows on matrix units only, where it is several times faster than anything else.
+Matrix::Product Matrix::product_for(Compute compute, at::Device device) {
+  if (!device.is_cpu()) return Product::kOperator;
+  if (compute == Compute::kBFloat16 && panel::has_matrix_units() && find_bf16_gemm() != nullptr) return Product::kMklBf16;
+  if (compute == Compute::kBFloat16 && panel::bf16_supported()) return Product::kPanelsBf16;
+  return panel::float32_supported() ? Product::kPanelsFloat32 : Product::kOneDnn;
+}
+
+int64_t Matrix::bytes_of(Product product, Compute compute) {
+  const bool half = compute == Compute::kBFloat16 && product != Product::kPanelsFloat32 && product != Product::kOneDnn;
+  return half ? 2 : 4;
+}
 
 Matrix Matrix::pack(const at::Tensor& weight, Compute compute, at::Device device) {
   at::NoGradGuard no_grad;
@@ -59,25 +136,49 @@ Matrix Matrix::pack(const at::Tensor& weight, Compute compute, at::Device device
   matrix.out_ = weight.size(0);
   matrix.in_ = weight.size(1);
   matrix.compute_ = compute;
-  matrix.device_ = device;
-  if (compute == Compute::kBFloat16) {
-    matrix.packed_ = weight.to(device, at::kBFloat16).contiguous();
-  } else {
-    matrix.packed_ = device.is_cpu() ? reorder_float32(weight.contiguous()) : weight.to(device);
+  matrix.product_ = product_for(compute, device);
+  const auto operand = [&] { return compute == Compute::kBFloat16 ? rounded_float(weight) : weight.contiguous(); };
+  switch (matrix.product_) {
+    case Product::kPanelsFloat32:
+      matrix.packed_ = pack_panels(operand(), at::kFloat);
+      break;
+    case Product::kPanelsBf16:
+      matrix.packed_ = pack_panels(weight, at::kBFloat16);
+      break;
+    case Product::kOneDnn:
+      matrix.packed_ = reorder_float32(operand());
+      break;
+    case Product::kMklBf16:
+      matrix.packed_ = weight.to(at::kBFloat16).contiguous();
+      break;
+    case Product::kOperator:
+      matrix.packed_ = compute == Compute::kBFloat16 ? weight.to(device, at::kBFloat16) : weight.to(device);
+      break;
   }
   return matrix;
 }
 
-at::Tensor Matrix::prepare(const at::Tensor& x) const { return compute_ == Compute::kBFloat16 ? x.to(at::kBFloat16) : x; }
+at::Tensor Matrix::prepare(const at::Tensor& x) const {
+  if (compute_ == Compute::kFloat32) return x;
+  switch (product_) {
+    case Product::kPanelsBf16:
+      return round_operand(x);
+    case Product::kPanelsFloat32:
+    case Product::kOneDnn:
+      return rounded_float(x);
+    default:
+      return x.to(at::kBFloat16);
+  }
+}
 
 at::Tensor Matrix::multiply_prepared(const at::Tensor& x) const {
   at::NoGradGuard no_grad;
-  if (!device_.is_cpu()) return at::linear(x, packed_).to(at::kFloat);
+  if (product_ == Product::kOperator) return at::linear(x, packed_).to(at::kFloat);
   const int64_t rows = x.size(0);
-  if (rows < kMinimumRows) return multiply_prepared(pad_rows(x)).narrow(0, 0, rows);
-  if (compute_ == Compute::kFloat32) return multiply_float32(x, packed_);
+  if (!on_panels() && rows < kMinimumRows) return multiply_prepared(pad_rows(x)).narrow(0, 0, rows);
+  if (product_ == Product::kOneDnn) return multiply_float32(x, packed_);
   at::Tensor y = at::empty({rows, out_}, x.options().dtype(at::kFloat));
-  multiply_bf16(x, packed_, y, false);
+  on_panels() ? multiply_panels(x, packed_, y, false) : multiply_mkl(x, packed_, y, false);
   return y;
 }
 
@@ -86,14 +187,16 @@ at::Tensor Matrix::multiply(const at::Tensor& x) const { return multiply_prepare
 void Matrix::multiply_add(const at::Tensor& x, at::Tensor& y) const {
   at::NoGradGuard no_grad;
   const int64_t rows = x.size(0);
-  if (!device_.is_cpu() || compute_ == Compute::kFloat32) {
+  if (on_panels()) {
+    multiply_panels(prepare(x.contiguous()), packed_, y, true);
+  } else if (product_ != Product::kMklBf16) {
     y.add_(multiply(x));
   } else if (rows < kMinimumRows) {
     at::Tensor padded = pad_rows(y);
-    multiply_bf16(pad_rows(prepare(x)), packed_, padded, true);
+    multiply_mkl(pad_rows(prepare(x)), packed_, padded, true);
     y.copy_(padded.narrow(0, 0, rows));
   } else {
-    multiply_bf16(prepare(x.contiguous()), packed_, y, true);  // y: contiguous rows
+    multiply_mkl(prepare(x.contiguous()), packed_, y, true);  // y: contiguous rows
   }
 }
 

@@ -1,5 +1,6 @@
 #include "assay/model/row_math.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "assay/base/lanes.h"
@@ -60,6 +61,21 @@ ASSAY_CLONES void gelu_tanh(const float* x, size_t n, float* out) {
     const float tanh_u = 1.0f - 2.0f / (fast_exp(2.0f * u) + 1.0f);
     out[i] = 0.5f * x[i] * (1.0f + tanh_u);
   }
+}
+
+ASSAY_CLONES float exponentials(float* x, size_t begin, size_t end, size_t n) {
+  float top[kLanes];
+  for (size_t j = 0; j < kLanes; ++j) top[j] = x[begin];
+  size_t i = begin;
+  for (; i + kLanes <= end; i += kLanes)
+    for (size_t j = 0; j < kLanes; ++j) top[j] = x[i + j] > top[j] ? x[i + j] : top[j];
+  for (size_t j = 0; i + j < end; ++j) top[j] = x[i + j] > top[j] ? x[i + j] : top[j];
+  float largest = top[0];
+  for (size_t j = 1; j < kLanes; ++j) largest = top[j] > largest ? top[j] : largest;
+  std::fill(x, x + begin, 0.0f);
+  std::fill(x + end, x + n, 0.0f);
+  for (i = begin; i < end; ++i) x[i] = fast_exp(x[i] - largest);
+  return sum_of(x + begin, end - begin);
 }
 
 ASSAY_CLONES void rope_interleaved(float* head, const float* cos, const float* sin, size_t half) {

@@ -47,7 +47,9 @@ class WeightLoader {
   Result<std::shared_ptr<const PlainBlock>> read_plain_block(int layer) const;
 
   // Bytes of a tensor once it is a packed matrix (vectors count as such: they are small).
-  uint64_t packed_bytes(const TensorInfo& tensor) const { return tensor.elements() * (compute_ == Compute::kFloat32 ? 4 : 2); }
+  uint64_t packed_bytes(const TensorInfo& tensor) const {
+    return tensor.elements() * static_cast<uint64_t>(Matrix::bytes_per_weight(compute_, device_));
+  }
 
  private:
   // What Block and PlainBlock share.

@@ -1,16 +1,19 @@
 // llama.cpp as a peer for interop tests: opens its shared libraries from a directory given at run time, calls the public C
 // interface and prints one line of JSON. Chunks and scored positions are those of llama-perplexity (methods.md 1.2 A, 1.8).
-// Non-goals: speed comparisons (bench/), anything the command line offers. No llama.cpp headers are needed: the few structure
+// Non-goals: anything the command line offers. No llama.cpp headers are needed: the few structure
 // fields that are touched are declared here by their offsets in the pinned release (scripts/peer.sh).
 //
 //   llama_peer DIR version
 //   llama_peer DIR load MODEL
 //   llama_peer DIR quantize IN OUT FTYPE [--imatrix FILE.dat] [--pure] [--leave-output-tensor] [--keep-split]
 //                  [--output-tensor-type ID] [--token-embedding-type ID] [--tensor-type REGEX=ID]... [--prune-layers L,L]
-//   llama_peer DIR tokenize MODEL TEXT [--parse-special] [--no-bos] [--vocab-only] [--cases]      (--cases: TEXT holds u32 size, bytes,
-//   ...) llama_peer DIR perplexity MODEL TEXT [--ctx N] [--chunks N] [--write-base FILE] [--nll] llama_peer DIR kld MODEL BASE [--chunks N]
+//   llama_peer DIR tokenize MODEL TEXT [--parse-special] [--no-bos] [--vocab-only] [--cases]      (--cases: TEXT holds u32 size, bytes, ...)
+//   llama_peer DIR perplexity MODEL TEXT [--ctx N] [--chunks N] [--write-base FILE] [--nll]
+//   llama_peer DIR kld MODEL BASE [--chunks N]
+//   llama_peer DIR speed MODEL TEXT [--ctx N] [--chunks N] [--threads N] [--warm] [--all-logits]
 // Exit: 0 done, 1 the library refused or failed (JSON holds "error"), 64 usage.
 #include <dlfcn.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -45,7 +48,7 @@ namespace model_offset {  // llama_model_params
 constexpr size_t kVocabularyOnly = 72;
 }
 namespace context_offset {  // llama_context_params
-constexpr size_t kContext = 0, kBatch = 4, kMicroBatch = 8, kThreadCount = 28, kBatchThreadCount = 32;
+constexpr size_t kContext = 0, kBatch = 4, kMicroBatch = 8, kSequences = 12, kThreadCount = 28, kBatchThreadCount = 32, kUnified = 133;
 }
 namespace quantize_offset {  // llama_model_quantize_params
 constexpr size_t kThreadCount = 0, kFileType = 4, kOutputType = 8, kEmbeddingType = 12, kQuantizeOutput = 17, kPure = 19, kKeepSplit = 20,
@@ -68,6 +71,23 @@ struct ImatrixData {
 struct TensorTypeOverride {
   const char* pattern;
   int32_t type;
+};
+
+// Wall seconds and processor seconds of all threads since construction.
+class Clock {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+  double cpu_seconds() const { return used() - used_; }
+
+ private:
+  static double used() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const auto in_seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+    return in_seconds(usage.ru_utime) + in_seconds(usage.ru_stime);
+  }
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  double used_ = used();
 };
 
 struct Failure : std::runtime_error {
@@ -229,11 +249,10 @@ Json quantize(const Library& library, const Options& options) {
     params.set<const void*>(quantize_offset::kPruneLayers, pruned.data());
   }
   const auto run = library.call<uint32_t (*)(const char*, const char*, const Params*)>("llama_model_quantize");
-  const auto begin = std::chrono::steady_clock::now();
+  const Clock clock;
   const uint32_t status = run(options.positional(0).c_str(), options.positional(1).c_str(), &params);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   if (status != 0) throw Failure("llama_model_quantize returned " + std::to_string(status));
-  return {{"seconds", seconds.count()}};
+  return {{"seconds", clock.seconds()}, {"cpu_seconds", clock.cpu_seconds()}};
 }
 
 // ---- models ------------------------------------------------------------------------------------------------------------------
@@ -260,14 +279,19 @@ class Model {
     tokens.resize(static_cast<size_t>(count));
     return tokens;
   }
-  // Starts a context of `length` tokens.
-  void start(int length) {
+  // Starts a context for `sequences` times `each` tokens, decoded together.
+  void start(int each, int sequences = 1, int threads = kThreads) {
+    const int length = each * sequences;
     Params params = library_.call<Params (*)()>("llama_context_default_params")();
     params.set<uint32_t>(context_offset::kContext, static_cast<uint32_t>(length));
     params.set<uint32_t>(context_offset::kBatch, static_cast<uint32_t>(length));
+    if (sequences > 1) {
+      params.set<uint32_t>(context_offset::kSequences, static_cast<uint32_t>(sequences));
+      params.set<bool>(context_offset::kUnified, true);
+    }
     params.set<uint32_t>(context_offset::kMicroBatch, static_cast<uint32_t>(std::min(length, 512)));
-    params.set<int32_t>(context_offset::kThreadCount, kThreads);
-    params.set<int32_t>(context_offset::kBatchThreadCount, kThreads);
+    params.set<int32_t>(context_offset::kThreadCount, threads);
+    params.set<int32_t>(context_offset::kBatchThreadCount, threads);
     context_ = library_.call<void* (*)(void*, Params)>("llama_init_from_model")(model_, params);
     if (context_ == nullptr) throw Failure("the library cannot start a context");
     batch_ = library_.call<Batch (*)(int32_t, int32_t, int32_t)>("llama_batch_init")(length, 0, 1);
@@ -285,6 +309,20 @@ class Model {
     }
     if (library_.call<int32_t (*)(void*, Batch)>("llama_decode")(context_, batch_) != 0) throw Failure("llama_decode failed");
     return library_.call<float* (*)(void*)>("llama_get_logits")(context_);
+  }
+  // Decodes `sequences` chunks of `each` tokens at once, with logits from `first_logits` on, and waits for the end.
+  void decode(const int32_t* tokens, int each, int sequences, int first_logits) {
+    library_.call<void (*)(void*, bool)>("llama_memory_clear")(library_.call<void* (*)(const void*)>("llama_get_memory")(context_), true);
+    batch_.n_tokens = each * sequences;
+    for (int i = 0; i < batch_.n_tokens; ++i) {
+      batch_.token[i] = i % each == 0 && adds_bos() ? bos() : tokens[i];
+      batch_.pos[i] = i % each;
+      batch_.n_seq_id[i] = 1;
+      batch_.seq_id[i][0] = i / each;
+      batch_.logits[i] = i % each >= first_logits ? 1 : 0;
+    }
+    if (library_.call<int32_t (*)(void*, Batch)>("llama_decode")(context_, batch_) != 0) throw Failure("llama_decode failed");
+    library_.call<void (*)(void*)>("llama_synchronize")(context_);
   }
 
  private:
@@ -359,6 +397,30 @@ Json perplexity(const Library& library, const Options& options) {
   return result;
 }
 
+// Seconds to load and to decode in the batches of llama-perplexity: 2,048 tokens, logits at scored positions; --all-logits: at all, as in
+// its KL evaluation. --warm: one chunk is decoded before the clock starts.
+Json speed(const Library& library, const Options& options) {
+  const Clock load;
+  Model model(library, options.positional(0));
+  const double load_seconds = load.seconds(), load_cpu_seconds = load.cpu_seconds();
+  const std::vector<int32_t> tokens = model.tokenize(read_file(options.positional(1)), true, false);
+  const int context = options.number("--ctx", 512);
+  const int available = static_cast<int>(tokens.size()) / context;
+  const int chunks = std::min(options.number("--chunks", available), available);
+  if (chunks < 1) throw Failure("the text has " + std::to_string(tokens.size()) + " tokens, fewer than one chunk");
+  const int sequences = std::clamp(2048 / context, 1, chunks), first_logits = options.has("--all-logits") ? 0 : context / 2;
+  model.start(context, sequences, options.number("--threads", kThreads));
+  if (options.has("--warm")) model.decode(tokens.data(), context, 1, first_logits);
+  const Clock decode;
+  for (int chunk = 0; chunk < chunks; chunk += sequences)
+    model.decode(tokens.data() + static_cast<ptrdiff_t>(chunk) * context, context, std::min(sequences, chunks - chunk), first_logits);
+  return {{"load_seconds", load_seconds},
+          {"load_cpu_seconds", load_cpu_seconds},
+          {"decode_seconds", decode.seconds()},
+          {"decode_cpu_seconds", decode.cpu_seconds()},
+          {"tokens", chunks * context}};
+}
+
 Json divergence(const Library& library, const Options& options) {
   Model model(library, options.positional(0));
   const std::string bytes = read_file(options.positional(1));
@@ -431,15 +493,17 @@ Json divergence(const Library& library, const Options& options) {
 }
 
 Json run(const std::vector<std::string>& arguments) {
-  if (arguments.size() < 2) throw Usage("llama_peer DIR version|load|quantize|tokenize|perplexity|kld ...");
-  const Options options({arguments.begin() + 2, arguments.end()}, {"--pure", "--leave-output-tensor", "--keep-split", "--parse-special",
-                                                                   "--no-bos", "--vocab-only", "--cases", "--nll"});
+  if (arguments.size() < 2) throw Usage("llama_peer DIR version|load|quantize|tokenize|perplexity|kld|speed ...");
+  const Options options({arguments.begin() + 2, arguments.end()},
+                        {"--pure", "--leave-output-tensor", "--keep-split", "--parse-special", "--no-bos", "--vocab-only", "--cases", "--nll", "--warm",
+                          "--all-logits"});
   const std::string& mode = arguments[1];
   const Library library(arguments[0]);
   if (mode == "version") return {{"version", library.call<const char* (*)()>("llama_version")()}};
   if (mode == "load") return {{"vocabulary", Model(library, options.positional(0)).vocabulary_size()}};
   if (mode == "quantize") return quantize(library, options);
   if (mode == "perplexity") return perplexity(library, options);
+  if (mode == "speed") return speed(library, options);
   if (mode == "kld") return divergence(library, options);
   if (mode == "tokenize") {
     const Model model(library, options.positional(0), options.has("--vocab-only"));

@@ -13,7 +13,8 @@ class RuleOfRows : public testing::TestWithParam<Compute> {};
 TEST_P(RuleOfRows, ARowDoesNotDependOnItsNeighbours) {
   at::NoGradGuard no_grad;
   at::manual_seed(1);
-  const int64_t shapes[][2] = {{96, 64}, {256, 256}, {512, 256}, {896, 896}, {128, 896}, {100, 60}};
+  // The demo model's shapes, Qwen2.5-0.5B's, and odd ones.
+  const int64_t shapes[][2] = {{96, 64}, {256, 256}, {512, 256}, {896, 896}, {128, 896}, {100, 60}, {4864, 896}, {896, 4864}, {130, 77}};
   for (const auto& [out, in] : shapes) {
     const at::Tensor x = at::randn({600, in});
     const Matrix matrix = Matrix::pack(at::randn({out, in}), GetParam());

@@ -1,0 +1,34 @@
+// Causal attention of one query head over one sequence, without gradient: the panel products (panel_product.h) with a row-wise softmax
+// between them. float32 throughout. Torch-free; one call per (sequence, head), thread-safe with a scratch per thread.
+// Rule of rows: a query's result depends on that query and the keys and values it may look at only.
+// Non-goals: CPUs without panel::float32_supported().
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace assay {
+
+struct AttentionShape {
+  int64_t tokens = 0;  // keys and values
+  int64_t head_dim = 0;
+  int64_t query_begin = 0;  // positions of the queries: query_begin, query_begin + 1, ...
+  int64_t queries = 0;
+  int64_t window = 0;  // how many positions back a query looks, itself included; 0: all
+};
+
+// Keys and values of one head of one sequence, packed; used for every query head that shares them.
+class PackedKeys {
+ public:
+  // k, v: [tokens, head_dim] with `stride` floats between tokens.
+  void pack(const AttentionShape& shape, const float* k, const float* v, int64_t stride);
+  // q: [queries, head_dim] with q_stride; out: the same with out_stride.
+  void attend(const float* q, int64_t q_stride, float* out, int64_t out_stride);
+
+ private:
+  AttentionShape shape_;
+  std::vector<float> plain_, keys_, values_;  // [tokens, d]; panels of 64 keys [d, 64]; panels of 64 of d [padded tokens, 64]
+  std::vector<float> queries_, scores_;
+};
+
+}  // namespace assay

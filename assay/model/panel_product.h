@@ -1,0 +1,41 @@
+// The product y = x W^T over weights packed in panels of 64 outputs: our own kernels for CPUs with AVX-512 (float32) and AVX512-BF16
+// (bfloat16 operands, float32 sums). Rule of rows by construction: an element of y sums its products in the order of the inputs,
+// whatever the other rows, their number or the threads. Torch-free, thread-safe; callers spread panels and row blocks over threads.
+// Layout of a panel: for each step (one input in float32, two in bfloat16) 64 outputs side by side; missing outputs are 0.
+// Non-goals: other CPUs (supported() says no; model/matrix.h has other products), matrix units (AMX).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace assay::panel {
+
+inline constexpr int64_t kOutputs = 64;  // outputs of a panel
+inline constexpr int64_t kRows = 192;    // rows of x worth one task
+
+inline int64_t panels(int64_t out) { return (out + kOutputs - 1) / kOutputs; }
+
+// The CPU has the instructions.
+bool float32_supported();
+bool bf16_supported();
+// It also multiplies bfloat16 tiles in matrix units (AMX), which this file does not use.
+bool has_matrix_units();
+
+// One panel from `outputs` <= 64 rows of a weight matrix [.., in]; `to` holds 64 * in elements.
+void pack_float32(const float* weight, int64_t in, int64_t outputs, float* to);
+// Rounded to nearest, ties to even; subnormal values become 0. `in` is even.
+void pack_bf16(const float* weight, int64_t in, int64_t outputs, uint16_t* to);
+// Rounds n values like pack_bf16.
+void round_bf16(const float* from, int64_t n, uint16_t* to);
+
+struct Rows {
+  int64_t count = 0;
+  int64_t in = 0;
+  int64_t stride = 0;  // of y, in elements
+  bool add = false;    // y += x W^T: the finished sum is added once
+};
+// x: [count, in] without gaps; y: `outputs` <= 64 columns of each row are written.
+void multiply_float32(const Rows& rows, const float* x, const float* panel, int64_t outputs, float* y);
+void multiply_bf16(const Rows& rows, const uint16_t* x, const uint16_t* panel, int64_t outputs, float* y);
+
+}  // namespace assay::panel
