@@ -15,7 +15,7 @@ struct Options {
 
 Outcome outcome_of(const MakeTableResult& made, const Options& options) {
   Outcome outcome;
-  outcome.inputs = {options.table.model, options.table.text.path, options.table.imatrix};
+  outcome.inputs = {options.table.model, options.table.text.path, options.table.imatrix, options.table.base_recipe};
   if (made.table.noise_floor > 0) outcome.noise_floor = made.table.noise_floor;
   outcome.result = {{"table", Json::parse(to_json(made.table))}, {"tokens_scored", made.tokens_scored}, {"windows", made.windows}, {"documents", made.documents},
                     {"interval", made.interval_unit}};
@@ -68,6 +68,8 @@ Run declare_sweep(CLI::App& app) {
          "--by", [options](const std::string& by) { options->table.by = by == "layer" ? TableRows::kLayer : by == "group" ? TableRows::kGroup : TableRows::kTensor; },
          "tensor, layer, or group (a layer's attention, a layer's feed-forward)")
       ->check(CLI::IsMember({"tensor", "layer", "group"}));
+  app.add_option("--base-recipe", options->table.base_recipe,
+                 "measure on top of this recipe: all other tensors have its types, and damage is what the tensor adds to that");
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
     ASSAY_TRY(prepare(*options, *text));

@@ -19,6 +19,8 @@ struct MakeTableOptions {
   std::vector<GgmlType> types;
   TableRows by = TableRows::kTensor;
   std::string imatrix;           // file; empty: encode without importance
+  std::string base_recipe;       // measured: file of types that all other tensors have; empty: they are unquantized. Damage is then
+                                 // KL(model || recipe with the row at the type) less that of the recipe with the row unquantized
   double token_fraction = 0.25;  // curvature: share of tokens in the per-type products
   uint32_t samples = 1;          // curvature: residual draws per window
 };

@@ -21,6 +21,9 @@ Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Wi
                                       const CurvatureOptions& options, const RunSettings& settings, UnitStore& store, DamageTable& table,
                                       Progress& progress);
 
+// Nothing for an empty path.
+Result<std::shared_ptr<const Imatrix>> open_imatrix(const std::string& path);
+
 // Where a tensor's change applies: a tied embedding at both ends of the model.
 std::vector<ResolvedEdit> requantize_edits(const Network& network, const ChangeSource& changes, const std::string& tensor, GgmlType type);
 

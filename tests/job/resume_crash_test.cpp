@@ -19,14 +19,18 @@ using nlohmann::json;
 
 class ResumeTest : public testing::Test {
  protected:
-  void SetUp() override {
+  // One run that nothing disturbs, for all tests to compare with.
+  static void SetUpTestSuite() {
     scratch_ = fs::path(testing::TempDir()) / ("assay-resume-" + std::to_string(getpid()));
     fs::remove_all(scratch_);
     fs::create_directories(scratch_);
+    const auto clock = std::chrono::steady_clock::now();
+    ASSERT_EQ(wait_for(start(optimize("store", "whole.gguf"))), 0);
+    whole_seconds_ = std::chrono::steady_clock::now() - clock;
   }
-  void TearDown() override { fs::remove_all(scratch_); }
+  static void TearDownTestSuite() { fs::remove_all(scratch_); }
 
-  std::string path(const std::string& name) const { return (scratch_ / name).string(); }
+  static std::string path(const std::string& name) { return (scratch_ / name).string(); }
 
   // Starts `assay` and returns its process id.
   static pid_t start(std::vector<std::string> arguments) {
@@ -45,76 +49,74 @@ class ResumeTest : public testing::Test {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
-  std::vector<std::string> optimize(const std::string& store, const std::string& output) const {
+  static std::vector<std::string> optimize(const std::string& store, const std::string& output, const std::vector<std::string>& more = {}) {
     const std::string demo = ASSAY_SOURCE_DIR "/demo/";
-    return {"optimize", demo + "reference-9m", "--like", "Q4_K_M", "--calibration", demo + "calibration.txt", "--evaluation", demo + "evaluation.txt",
-            "--chunks", "8", "--types", "Q3_K,Q4_K,Q5_K,Q6_K", "-o", path(output), "--json", path(output + ".json"), "--store", path(store), "--quiet", "--force"};
+    std::vector<std::string> arguments = {
+        "optimize", demo + "reference-9m", "--like", "Q4_K_M", "--calibration", demo + "calibration.txt", "--evaluation", demo + "evaluation.txt",
+        "--ctx", "256", "--chunks", "10", "--types", "Q3_K,Q4_K,Q5_K,Q6_K", "-o", path(output), "--json", path(output + ".json"), "--store",
+        path(store), "--quiet", "--force"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
   }
-  // The envelope without what may differ; the output's name is an option.
-  json result_of(const std::string& output) const {
+  static json envelope_of(const std::string& output) {
     std::ifstream file(path(output + ".json"));
-    json envelope = json::parse(file);
+    return json::parse(file);
+  }
+  // Without what may differ; the output's name is an option.
+  static json result_of(const std::string& output) {
+    json envelope = envelope_of(output);
     envelope.erase("run");
     envelope["options"].erase("output");
     return envelope;
-  }
-  json run_of(const std::string& output) const {
-    std::ifstream file(path(output + ".json"));
-    return json::parse(file)["run"];
   }
   static std::string bytes_of(const std::string& file) {
     std::ifstream stream(file, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(stream), {});
   }
+  static int units(const std::string& output, const char* which) { return envelope_of(output)["run"][which].get<int>(); }
 
-  fs::path scratch_;
+  static inline fs::path scratch_;
+  static inline std::chrono::duration<double> whole_seconds_;
 };
 
-TEST_F(ResumeTest, KilledOptimizeEndsAsIfNeverKilled) {
-  const auto clock = std::chrono::steady_clock::now();
-  ASSERT_EQ(wait_for(start(optimize("store-a", "whole.gguf"))), 0);
-  const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - clock;
-  const int kills = 6;
+TEST_F(ResumeTest, KilledRunEndsAsIfNeverKilled) {
+  const int kills = 5;
   for (int i = 1; i <= kills; ++i) {
-    const pid_t child = start(optimize("store-b", "killed.gguf"));
-    std::this_thread::sleep_for(whole * i / (kills + 1.0));
+    const pid_t child = start(optimize("store-of-killed", "killed.gguf"));
+    std::this_thread::sleep_for(whole_seconds_ * i / (kills + 1.0));
     kill(child, SIGKILL);
     wait_for(child);
     if (fs::exists(path("killed.gguf"))) {
       EXPECT_EQ(bytes_of(path("killed.gguf")), bytes_of(path("whole.gguf"))) << "a half-written file after kill " << i;
     }
   }
-  ASSERT_EQ(wait_for(start(optimize("store-b", "killed.gguf"))), 0);
+  ASSERT_EQ(wait_for(start(optimize("store-of-killed", "killed.gguf"))), 0);
   EXPECT_EQ(result_of("killed.gguf"), result_of("whole.gguf"));
   EXPECT_EQ(bytes_of(path("killed.gguf")), bytes_of(path("whole.gguf")));
-  size_t left = 0;
-  for (const auto& entry : fs::directory_iterator(scratch_)) left += entry.path().string().find(".tmp-assay") != std::string::npos;
-  EXPECT_EQ(left, 0u);
+  EXPECT_GT(units("killed.gguf", "units_found"), 0);
+  for (const auto& entry : fs::directory_iterator(scratch_)) EXPECT_EQ(entry.path().string().find(".tmp-assay"), std::string::npos) << entry.path();
 }
 
-TEST_F(ResumeTest, SecondRunFindsEverythingAndGivesTheSameBytes) {
-  ASSERT_EQ(wait_for(start(optimize("store", "first.gguf"))), 0);
+TEST_F(ResumeTest, SecondRunDoesNothingTwiceAndGivesTheSameBytes) {
   ASSERT_EQ(wait_for(start(optimize("store", "second.gguf"))), 0);
-  EXPECT_EQ(result_of("second.gguf"), result_of("first.gguf"));
-  EXPECT_EQ(bytes_of(path("second.gguf")), bytes_of(path("first.gguf")));
-  EXPECT_GT(run_of("second.gguf")["units_found"].get<int>(), 0);
-  EXPECT_EQ(run_of("second.gguf")["units_made"].get<int>(), 0);
-  EXPECT_GT(run_of("first.gguf")["units_made"].get<int>(), 0);
+  EXPECT_EQ(result_of("second.gguf"), result_of("whole.gguf"));
+  EXPECT_EQ(bytes_of(path("second.gguf")), bytes_of(path("whole.gguf")));
+  EXPECT_GT(units("whole.gguf", "units_made"), 0);
+  EXPECT_EQ(units("second.gguf", "units_made"), 0);
+  EXPECT_EQ(units("second.gguf", "units_found"), units("whole.gguf", "units_made"));
 }
 
-TEST_F(ResumeTest, AnotherSeedOrTextFindsNothingOfTheOld) {
-  ASSERT_EQ(wait_for(start(optimize("store", "first.gguf"))), 0);
-  auto other = optimize("store", "second.gguf");
-  other.insert(other.end(), {"--seed", "5"});
-  ASSERT_EQ(wait_for(start(other)), 0);
-  EXPECT_EQ(run_of("second.gguf")["units_found"].get<int>(), 0);
+TEST_F(ResumeTest, AnotherSeedFindsNothingOfTheOld) {
+  ASSERT_EQ(wait_for(start(optimize("store", "seed.gguf", {"--seed", "5"}))), 0);
+  EXPECT_EQ(units("seed.gguf", "units_found"), 0);
+  EXPECT_EQ(units("seed.gguf", "units_made"), units("whole.gguf", "units_made"));
 }
 
-TEST_F(ResumeTest, StoreThatCannotBeWrittenIsDoneWithout) {
+TEST_F(ResumeTest, WithoutAStoreTheResultIsTheSame) {
   std::ofstream(path("file")) << "not a directory";
-  ASSERT_EQ(wait_for(start(optimize("file", "out.gguf"))), 0);
-  EXPECT_EQ(run_of("out.gguf")["units_found"].get<int>(), 0);
-  EXPECT_TRUE(fs::exists(path("out.gguf")));
+  ASSERT_EQ(wait_for(start(optimize("file", "bare.gguf"))), 0);
+  EXPECT_EQ(units("bare.gguf", "units_found"), 0);
+  EXPECT_EQ(result_of("bare.gguf"), result_of("whole.gguf"));
 }
 
 }  // namespace

@@ -1,0 +1,68 @@
+#include "assay/base/sha256.h"
+#include "assay/job/table_rows.h"
+#include "assay/probe/changes.h"
+
+namespace assay {
+namespace {
+
+constexpr const char* kCurvatureEstimator = "curvature:centred";
+
+}  // namespace
+
+Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows, const std::shared_ptr<const Imatrix>& imatrix,
+                                      const CurvatureOptions& wanted, const RunSettings& settings, UnitStore& store, DamageTable& table,
+                                      Progress& progress) {
+  const uint64_t memory = memory_budget(settings);
+  const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 8, settings.threads});
+  CurvatureOptions curvature = wanted;
+  curvature.seed = settings.seed;
+  curvature.product_compute = settings.compute;
+  curvature.memory = memory / 4;
+  std::vector<CurvatureRequest> requests;
+  std::string types;
+  for (const DamageRow& row : table.rows) {
+    CurvatureRequest request{row.name, {}};
+    for (const DamageCell& cell : row.cells) request.types.push_back(cell.type);
+    for (const GgmlType type : request.types) types += find_type(type)->name + std::string(",");
+    types += ";";
+    requests.push_back(std::move(request));
+  }
+  UnitKey key = store.key("curvature");
+  key.add("windows", fingerprint(windows)).add("imatrix", imatrix ? fingerprint(*imatrix) : "").add("types", sha256_hex(types));
+  key.add("token fraction", curvature.token_fraction).add("samples", curvature.samples);
+  const auto units = store.units(std::move(key));
+  ASSAY_ASSIGN(CurvatureTable made, curvature_table(*model.network, windows, requests,
+                                                    [&](const std::string& tensor, GgmlType type) { return changes.requantized(tensor, type); },
+                                                    curvature, progress, *units));
+  for (size_t r = 0; r < made.rows.size(); ++r)
+    for (size_t c = 0; c < made.rows[r].cells.size(); ++c) {
+      table.rows[r].cells[c].damage = made.rows[r].cells[c].damage;
+      table.rows[r].cells[c].standard_error = made.rows[r].cells[c].standard_error;
+    }
+  table.estimator = kCurvatureEstimator;
+  return made;
+}
+
+Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) {
+  apply_settings(settings);
+  ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
+  ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
+  ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
+  MakeTableResult result;
+  result.table.rows = table_rows(*model.checkpoint, options.types, TableRows::kTensor);
+  ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
+  CurvatureOptions curvature;
+  curvature.token_fraction = options.token_fraction;
+  curvature.samples = options.samples;
+  ASSAY_ASSIGN(const CurvatureTable table, predict_damage(model, set.windows, imatrix, curvature, settings, store, result.table, progress));
+  result.units = store.counts();
+  result.measured_seconds = table.forward_seconds + table.product_seconds;
+  result.encoding_seconds = table.change_seconds;
+  result.tokens_scored = set.tokens_scored;
+  result.windows = set.windows.size();
+  result.documents = set.documents;
+  result.interval_unit = "windows";
+  return result;
+}
+
+}  // namespace assay

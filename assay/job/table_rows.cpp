@@ -1,0 +1,74 @@
+#include "assay/job/table_rows.h"
+
+#include <algorithm>
+#include <map>
+
+#include "assay/file/tensor_role.h"
+#include "assay/plan/presets.h"
+#include "assay/quant/codec.h"
+
+namespace assay {
+namespace {
+
+std::string row_name(const TensorInfo& tensor, TableRows by) {
+  const TensorRole role = role_of(tensor.name);
+  if (by == TableRows::kTensor || role.layer < 0) return tensor.name;
+  const std::string layer = "blk." + std::to_string(role.layer);
+  if (by == TableRows::kLayer) return layer;
+  return layer + (is_attention(role.role) ? ".attention" : ".ffn");
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Imatrix>> open_imatrix(const std::string& path) {
+  if (path.empty()) return std::shared_ptr<const Imatrix>();
+  ASSAY_ASSIGN(Imatrix imatrix, read_imatrix(path));
+  return std::make_shared<const Imatrix>(std::move(imatrix));
+}
+
+std::vector<GgmlType> usable_types(const TensorInfo& tensor, const std::vector<GgmlType>& wanted) {
+  std::vector<GgmlType> types;
+  for (const GgmlType type : wanted) {
+    const Codec* codec = find_codec(type);
+    if (codec != nullptr && codec->encode != nullptr && row_fits(type, tensor.row_length())) types.push_back(type);
+  }
+  return types;
+}
+
+std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, TableRows by) {
+  std::vector<DamageRow> rows;
+  std::map<std::string, size_t> index;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    if (!is_quantizable(tensor)) continue;
+    const std::string name = row_name(tensor, by);
+    const auto [at, fresh] = index.try_emplace(name, rows.size());
+    if (fresh) rows.push_back(DamageRow{name, {}, {}});
+    DamageRow& row = rows[at->second];
+    row.tensors.push_back(tensor.name);
+    std::vector<DamageCell> cells;
+    for (const GgmlType type : usable_types(tensor, types)) cells.push_back(DamageCell{type, 0, 0, false});
+    if (fresh) {
+      row.cells = std::move(cells);
+    } else {  // the types that all members can take
+      std::erase_if(row.cells, [&](const DamageCell& cell) {
+        return std::none_of(cells.begin(), cells.end(), [&](const DamageCell& other) { return other.type == cell.type; });
+      });
+    }
+  }
+  return rows;
+}
+
+std::vector<ResolvedEdit> requantize_edits(const Network& network, const ChangeSource& changes, const std::string& tensor, GgmlType type) {
+  const TensorRole role = role_of(tensor);
+  const std::string key = tensor + "=" + find_type(type)->name;
+  const auto make = [&changes, tensor, type] { return changes.requantized(tensor, type); };
+  std::vector<ResolvedEdit> edits;
+  if (tensor == network.embedding_tensor()) edits.push_back({ResolvedEdit::kEmbedding, Site::kQ, key, make});
+  if (tensor == network.head_tensor()) edits.push_back({ResolvedEdit::kHead, Site::kQ, key, make});
+  if (role.layer >= 0)
+    for (size_t s = 0; s < kSiteCount; ++s)
+      if (network.tensor_name(role.layer, static_cast<Site>(s)) == tensor) edits.push_back({role.layer, static_cast<Site>(s), key, make});
+  return edits;
+}
+
+}  // namespace assay
