@@ -65,7 +65,7 @@ bench-model: build ## products, perplexity, sweep, start-up on a random model of
 	python3 bench/model_bench.py $(BUILD) "$$(scripts/peer.sh)" $(BENCH_MODELS)/$(BENCH_SHAPE).gguf demo/evaluation.txt
 
 format: ## clang-format over the sources
-	@git ls-files '*.cpp' '*.h' | grep -v grid_tables.cpp | xargs clang-format -i
+	@scripts/format.sh
 
 tidy: ## clang-tidy over the sources
 	@git ls-files 'assay/*.cpp' 'cli/*.cpp' | xargs clang-tidy -p $(BUILD) --quiet

@@ -66,7 +66,8 @@ class Bench {
     TextInput text{kDemo + "calibration.txt", {}};
     text.windows.chunks = 40;
     const ProbeSet calibration = value(open_windows(text, model_));
-    imatrix_ = std::make_shared<const Imatrix>(value(collect_imatrix(*model_.network, calibration.windows, ImatrixOptions{}, silent_progress())));
+    imatrix_ =
+        std::make_shared<const Imatrix>(value(collect_imatrix(*model_.network, calibration.windows, ImatrixOptions{}, silent_progress())));
     text.path = kDemo + "evaluation.txt";
     text.windows.chunks = windows;
     set_ = value(open_windows(text, model_));
@@ -76,8 +77,11 @@ class Bench {
     evaluation_ = evaluation_seconds(*model_.network, set_.windows);
     for (DamageRow& row : rows_)  // encodings are made once and kept
       for (const DamageCell& cell : row.cells) value(changes_->requantized(row.name, cell.type));
-    fmt::print("{} windows, {} scored tokens, {} tensors, {} types; noise floor {:.1e} nats\none evaluation: {:.3f} s; encoding: {:.1f} evaluations\n",
-               set_.windows.size(), set_.tokens_scored, rows_.size(), kTypes.size(), floor_, evaluation_, changes_->encoding_seconds() / evaluation_);
+    fmt::print(
+        "{} windows, {} scored tokens, {} tensors, {} types; noise floor {:.1e} nats\none evaluation: {:.3f} s; encoding: {:.1f} "
+        "evaluations\n",
+        set_.windows.size(), set_.tokens_scored, rows_.size(), kTypes.size(), floor_, evaluation_,
+        changes_->encoding_seconds() / evaluation_);
   }
 
   void measure() {
@@ -102,18 +106,22 @@ class Bench {
   CurvatureTable predict(const CurvatureOptions& options) {
     std::vector<CurvatureRequest> requests;
     for (const DamageRow& row : rows_) requests.push_back({row.name, kTypes});
-    return value(curvature_table(*model_.network, set_.windows, requests,
-                                 [&](const std::string& tensor, T type) { return changes_->requantized(tensor, type); }, options));
+    return value(curvature_table(
+        *model_.network, set_.windows, requests, [&](const std::string& tensor, T type) { return changes_->requantized(tensor, type); },
+        options));
   }
 
   void print_costs(double token_fraction, const CurvatureTable& table) const {
-    fmt::print("curvature table, {:.0f} % of the tokens in the products: {:.2f} evaluations (forward and backward {:.2f}, products {:.2f}), decoding the changes {:.2f}\n",
-               100 * token_fraction, (table.forward_seconds + table.product_seconds) / evaluation_, table.forward_seconds / evaluation_, table.product_seconds / evaluation_,
-               table.change_seconds / evaluation_);
+    fmt::print(
+        "curvature table, {:.0f} % of the tokens in the products: {:.2f} evaluations (forward and backward {:.2f}, products {:.2f}), "
+        "decoding the changes {:.2f}\n",
+        100 * token_fraction, (table.forward_seconds + table.product_seconds) / evaluation_, table.forward_seconds / evaluation_,
+        table.product_seconds / evaluation_, table.change_seconds / evaluation_);
   }
 
   void print_table(const CurvatureTable& table) const {
-    fmt::print("{:8} {:>9} {:>12} {:>12} {:>7} {:>11} {:>12}\n", "type", "Spearman", "predicted", "measured", "ratio", "median s.e.", "below floor");
+    fmt::print("{:8} {:>9} {:>12} {:>12} {:>7} {:>11} {:>12}\n", "type", "Spearman", "predicted", "measured", "ratio", "median s.e.",
+               "below floor");
     std::vector<double> all_predicted, all_measured;
     for (size_t c = 0; c < kTypes.size(); ++c) {
       std::vector<double> predicted, measured, errors;
@@ -148,7 +156,8 @@ class Bench {
       low = std::min(low, ratio);
       high = std::max(high, ratio);
     }
-    fmt::print("{:44} {:.3f} {:.3f}   {:.3f} {:.3f}   {:5.2f}\n", name, mean, worst, low, high, (table.forward_seconds + table.product_seconds) / evaluation_);
+    fmt::print("{:44} {:.3f} {:.3f}   {:.3f} {:.3f}   {:5.2f}\n", name, mean, worst, low, high,
+               (table.forward_seconds + table.product_seconds) / evaluation_);
   }
 
  private:
@@ -158,9 +167,10 @@ class Bench {
     return total;
   }
 
-  static void print_line(std::string_view name, const std::vector<double>& predicted, const std::vector<double>& measured, double error, size_t below) {
-    fmt::print("{:8} {:9.3f} {:12.4e} {:12.4e} {:7.3f} {:>11} {:12}\n", name, spearman(predicted, measured).value_or(NAN), sum(predicted), sum(measured),
-               sum(predicted) / sum(measured), std::isnan(error) ? "" : fmt::format("{:.1f} %", 100 * error), below);
+  static void print_line(std::string_view name, const std::vector<double>& predicted, const std::vector<double>& measured, double error,
+                         size_t below) {
+    fmt::print("{:8} {:9.3f} {:12.4e} {:12.4e} {:7.3f} {:>11} {:12}\n", name, spearman(predicted, measured).value_or(NAN), sum(predicted),
+               sum(measured), sum(predicted) / sum(measured), std::isnan(error) ? "" : fmt::format("{:.1f} %", 100 * error), below);
   }
 
   RunSettings settings_;
@@ -207,6 +217,7 @@ int main(int argc, char** argv) {
   show("token form", {.form = CurvatureForm::kToken});
   show("token form, labels, even draw", {.form = CurvatureForm::kToken, .noise = CurvatureNoise::kLabels, .draw = TokenDraw::kEven});
   show("segment form", {.form = CurvatureForm::kSegment});
-  for (const uint32_t samples : {1u, 4u}) show(fmt::format("window form, {} draws", samples), {.form = CurvatureForm::kWindow, .samples = samples});
+  for (const uint32_t samples : {1u, 4u})
+    show(fmt::format("window form, {} draws", samples), {.form = CurvatureForm::kWindow, .samples = samples});
   return 0;
 }

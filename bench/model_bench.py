@@ -5,8 +5,8 @@ usage: model_bench.py BUILD_DIR PEER_LIB_DIR MODEL.gguf TEXT [--threads N] [--re
 
 Ours and the peer's runs alternate; each figure is the least of its repeats, and beside wall seconds stand processor seconds of all
 threads, which suffer less from other load. Loading is not counted in perplexity (difference of two lengths; the peer is warm). In the
-sweep everything of ours is counted, and of the peer only writing the file, loading it and decoding the window: neither its start-up
-nor its KL arithmetic. The arithmetic limit is the time of the matrix products alone at the rate measured for that compute mode.
+sweep whole processes are counted on both sides: ours, and for each of the peer's variants one that writes the file and one that runs the
+KL evaluation (its arithmetic is our peer program's, on as many threads). The arithmetic limit is the time of the matrix products alone at the rate measured for that compute mode.
 """
 import argparse
 import json
@@ -95,7 +95,7 @@ class Bench:
 
         def ours(compute, chunks):
             _, wall, cpu = timed([self.assay, "eval", self.o.model, "--text", self.o.text, "--chunks", str(chunks), "--compute", compute,
-                                  "--threads", str(self.o.threads), "--quiet"])
+                                  "--threads", str(self.o.threads), "--store", "none", "--quiet"])
             return wall, cpu
 
         def peer():
@@ -123,18 +123,19 @@ class Bench:
         self.result["perplexity"] = rows
 
     def peer_variant(self, work, tensor):
-        """Seconds of writing a file with one tensor at Q4_0, loading it and decoding one window."""
+        """Wall and processor seconds of what a user of llama.cpp runs: write a file with one tensor at Q4_0, then its KL evaluation."""
         out = work / "variant.gguf"
         rule = f"^{re.escape(tensor)}$={Q4_0_TYPE}"
-        write = self.peer_answer("quantize", self.o.model, out, BF16_FILE, "--tensor-type", rule)
-        run = self.peer_answer("speed", out, self.o.text, "--chunks", 1, "--all-logits", "--threads", self.o.threads)
+        write = timed([*self.peer, "quantize", self.o.model, out, str(BF16_FILE), "--tensor-type", rule])
+        run = timed([*self.peer, "kld", out, work / "base.kld", "--chunks", "1"])
         out.unlink()
-        return [write[f"{kind}seconds"] + run[f"load_{kind}seconds"] + run[f"decode_{kind}seconds"] for kind in ("", "cpu_")]
+        return [write[1] + run[1], write[2] + run[2]]
 
     def sweep(self, rates):
         layers = self.shape["layers"]
         with tempfile.TemporaryDirectory() as name:
-            chosen = [f"blk.{layer}.{site}.weight" for layer, site in ((0, "attn_k"), (layers - 1, "ffn_down"))]
+            self.peer_answer("perplexity", self.o.model, self.o.text, "--chunks", 1, "--write-base", pathlib.Path(name) / "base.kld")
+            chosen = [f"blk.{layer}.{site}.weight" for layer, site in ((0, "attn_k"), (layers // 2, "ffn_up"), (layers - 1, "ffn_down"))]
             peer = [self.peer_variant(pathlib.Path(name), tensor) for tensor in chosen]
         mean = [sum(x) / len(peer) for x in zip(*peer)]
         self.result["sweep"] = {"llama.cpp seconds per variant": mean}
@@ -142,7 +143,7 @@ class Bench:
         print(f"  llama.cpp {mean[0]:.2f} s ({mean[1]:.2f} processor s) per variant, from {len(peer)}")
         for compute in self.o.compute:
             out, wall, cpu = timed([self.assay, "sweep", self.o.model, "--text", self.o.text, "--chunks", "1", "--types", "Q4_0", "--compute",
-                                    compute, "--threads", str(self.o.threads), "--quiet", "--json", "-"])
+                                    compute, "--threads", str(self.o.threads), "--store", "none", "--quiet", "--json", "-"])
             answer = json.loads(out)
             cells = [cell for row in answer["result"]["table"]["rows"] for cell in row["cells"]]
             above = sum(not cell["below_floor"] for cell in cells)

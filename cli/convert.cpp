@@ -13,7 +13,9 @@ Run declare_convert(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, "Hugging Face directory, .safetensors file, or GGUF")->required();
   app.add_option("--output,-o", options->output, "GGUF to write")->required();
-  app.add_option("--outtype", options->type, "auto (as stored), f32, f16, bf16 or q8_0")->check(CLI::IsMember({"auto", "f32", "f16", "bf16", "q8_0"}))->capture_default_str();
+  app.add_option("--outtype", options->type, "auto (as stored), f32, f16, bf16 or q8_0")
+      ->check(CLI::IsMember({"auto", "f32", "f16", "bf16", "q8_0"}))
+      ->capture_default_str();
   return [options](Context& context) -> Result<Outcome> {
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
     ASSAY_ASSIGN(const OutputRequest request, conversion_request(*checkpoint, options->type));
@@ -23,7 +25,8 @@ Run declare_convert(CLI::App& app) {
     Outcome outcome;
     outcome.inputs = {options->model};
     outcome.result = {{"output", options->output}, {"bytes", output.file_bytes}, {"bpw", output.bpw()}, {"tensors", output.tensors.size()}};
-    outcome.text = fmt::format("{}: {} tensors, {} bytes, {:.4f} bits per weight\n", options->output, output.tensors.size(), group_digits(output.file_bytes), output.bpw());
+    outcome.text = fmt::format("{}: {} tensors, {} bytes, {:.4f} bits per weight\n", options->output, output.tensors.size(),
+                               group_digits(output.file_bytes), output.bpw());
     return outcome;
   };
 }

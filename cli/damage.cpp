@@ -17,7 +17,10 @@ Outcome outcome_of(const MakeTableResult& made, const Options& options) {
   Outcome outcome;
   outcome.inputs = {options.table.model, options.table.text.path, options.table.imatrix, options.table.base_recipe};
   if (made.table.noise_floor > 0) outcome.noise_floor = made.table.noise_floor;
-  outcome.result = {{"table", Json::parse(to_json(made.table))}, {"tokens_scored", made.tokens_scored}, {"windows", made.windows}, {"documents", made.documents},
+  outcome.result = {{"table", Json::parse(to_json(made.table))},
+                    {"tokens_scored", made.tokens_scored},
+                    {"windows", made.windows},
+                    {"documents", made.documents},
                     {"interval", made.interval_unit}};
   outcome.run_facts = {{"measured_seconds", made.measured_seconds}, {"encoding_seconds", made.encoding_seconds}};
   add_units(made.units, outcome);
@@ -41,7 +44,8 @@ Outcome outcome_of(const MakeTableResult& made, const Options& options) {
   }
   outcome.text = table.text();
   outcome.text += fmt::format("{}: {} windows, {} tokens scored", made.table.estimator, made.windows, group_digits(made.tokens_scored));
-  if (made.table.noise_floor > 0) outcome.text += fmt::format("; noise floor {:.2g}, {} of {} cells below it", made.table.noise_floor, below, all);
+  if (made.table.noise_floor > 0)
+    outcome.text += fmt::format("; noise floor {:.2g}, {} of {} cells below it", made.table.noise_floor, below, all);
   outcome.text += "\n";
   return outcome;
 }
@@ -65,7 +69,10 @@ Status prepare(Options& options, const TextOptions& text) {
 Run declare_sweep(CLI::App& app) {
   auto options = add_options(app);
   app.add_option_function<std::string>(
-         "--by", [options](const std::string& by) { options->table.by = by == "layer" ? TableRows::kLayer : by == "group" ? TableRows::kGroup : TableRows::kTensor; },
+         "--by",
+         [options](const std::string& by) {
+           options->table.by = by == "layer" ? TableRows::kLayer : by == "group" ? TableRows::kGroup : TableRows::kTensor;
+         },
          "tensor, layer, or group (a layer's attention, a layer's feed-forward)")
       ->check(CLI::IsMember({"tensor", "layer", "group"}));
   app.add_option("--base-recipe", options->table.base_recipe,
@@ -73,7 +80,7 @@ Run declare_sweep(CLI::App& app) {
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
     ASSAY_TRY(prepare(*options, *text));
-    ASSAY_ASSIGN(Engine* engine, context.engine());
+    ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const MakeTableResult made, engine->measure_table(options->table, context.settings, context.progress));
     return outcome_of(made, *options);
   };
@@ -83,13 +90,17 @@ Run declare_score(CLI::App& app) {
   auto options = add_options(app);
   auto scores = std::make_shared<std::string>("curvature");
   app.add_option("--scores", *scores, "which scores")->check(CLI::IsMember({"curvature"}))->capture_default_str();
-  app.add_option("--token-fraction", options->table.token_fraction, "share of tokens in the per-type products")->capture_default_str()->check(CLI::Range(0.001, 1.0));
-  app.add_option("--samples", options->table.samples, "draws of residuals (backward passes) per window")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--token-fraction", options->table.token_fraction, "share of tokens in the per-type products")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 1.0));
+  app.add_option("--samples", options->table.samples, "draws of residuals (backward passes) per window")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
     (void)scores;
     ASSAY_TRY(prepare(*options, *text));
-    ASSAY_ASSIGN(Engine* engine, context.engine());
+    ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const MakeTableResult made, engine->predict_table(options->table, context.settings, context.progress));
     return outcome_of(made, *options);
   };

@@ -45,8 +45,7 @@ Run declare_imatrix(CLI::App& app) {
   app.add_option("--output,-o", options->output, "imatrix file to write");
   app.add_option("--in-file", options->in_files, "existing imatrix to merge (repeatable)");
   app.add_flag("--process-output", options->process_output, "also collect for the head");
-  app.add_option("--save-frequency", options->save_frequency,
-                 "also write a copy OUTPUT.at_N every N windows");
+  app.add_option("--save-frequency", options->save_frequency, "also write a copy OUTPUT.at_N every N windows");
   app.add_option_function<std::string>(
          "--output-format", [options](const std::string& f) { options->format = f == "dat" ? ImatrixFormat::kDat : ImatrixFormat::kGguf; },
          "gguf or dat")

@@ -8,9 +8,9 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "assay/base/parallel.h"
 #include "assay/base/sha256.h"
 #include "assay/base/text.h"
-#include "assay/base/parallel.h"
 #include "assay/file/atomic_writer.h"
 #include "cli/command.h"
 #include "cli/terminal_progress.h"
@@ -26,7 +26,8 @@ void add_common(CLI::App& app, Common& common) {
   app.add_option("--compute", common.compute, "float32, or bf16 (faster; the noise floor says what it costs)");
   app.add_option("--device", common.device, "cpu, cuda, cuda:N");
   app.add_option("--memory", common.memory, "memory to use, e.g. 6GiB (default: three quarters of the machine's)");
-  app.add_option("--store", common.store, "directory where finished work is kept and found again; none: nowhere (default: the cache directory)");
+  app.add_option("--store", common.store,
+                 "directory where finished work is kept and found again; none: nowhere (default: the cache directory)");
   app.add_flag("--quiet", common.quiet, "no progress on standard error");
   app.add_flag("--force", common.force, "replace existing output files");
   app.add_option("--json", common.json, "write the result as JSON to a file, or to standard output for '-'");
@@ -45,7 +46,8 @@ Result<Engine*> open_engine() {
   const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
   const std::string path = (program.parent_path() / "lib" / "libassay_engine.so").string();
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return fail(ErrorCode::kInternal, {"engine library", dlerror(), "this command needs it", "built without libtorch?"});
+  if (library == nullptr)
+    return fail(ErrorCode::kInternal, {"engine library", dlerror(), "this command needs it", "built without libtorch?"});
   const auto factory = reinterpret_cast<Engine* (*)()>(dlsym(library, "assay_engine"));
   if (factory == nullptr) return fail(ErrorCode::kInternal, {path, "has no entry point", "", "another version?"});
   engine = factory();
@@ -59,7 +61,8 @@ Json options_of(const CLI::App& command) {
     const std::string name = option->get_name(false, true);
     if (option->get_lnames().empty() && option->get_positional()) continue;
     const std::string key = option->get_lnames().empty() ? name : option->get_lnames()[0];
-    if (key == "help" || key == "json" || key == "quiet" || key == "threads" || key == "force" || key == "memory" || key == "store") continue;
+    if (key == "help" || key == "json" || key == "quiet" || key == "threads" || key == "force" || key == "memory" || key == "store")
+      continue;
     if (option->count() == 0) continue;
     const auto& values = option->results();
     options[key] = values.size() == 1 ? Json(values[0]) : Json(values);
@@ -104,7 +107,9 @@ Status print(const Command& command, const CLI::App& app, const Common& common, 
   envelope["options"] = options_of(app);
   envelope["noise_floor"] = outcome.noise_floor ? Json(*outcome.noise_floor) : Json();
   envelope["result"] = outcome.result;
-  Json run = {{"seconds", seconds}, {"peak_memory_bytes", static_cast<uint64_t>(usage.ru_maxrss) * 1024}, {"host", host},
+  Json run = {{"seconds", seconds},
+              {"peak_memory_bytes", static_cast<uint64_t>(usage.ru_maxrss) * 1024},
+              {"host", host},
               {"threads", common.threads > 0 ? common.threads : available_threads()}};
   run.update(outcome.run_facts);
   envelope["run"] = std::move(run);
@@ -169,7 +174,8 @@ int run(int count, char** arguments) {
     const auto begin = Clock::now();
     const auto outcome = runs[i].second(context);
     if (!outcome) return report(outcome.error(), count, arguments);
-    const Status printed = print(*runs[i].first, *subcommands[i], common, *outcome, std::chrono::duration<double>(Clock::now() - begin).count());
+    const Status printed =
+        print(*runs[i].first, *subcommands[i], common, *outcome, std::chrono::duration<double>(Clock::now() - begin).count());
     return printed ? 0 : report(printed.error(), count, arguments);
   }
   return 64;

@@ -8,7 +8,12 @@ namespace assay::cli {
 namespace {
 
 Json file_json(const MeasuredFile& file) {
-  return {{"name", file.name}, {"bytes", file.bytes}, {"bpw", file.bpw}, {"measured_kl", file.mean_kl.value}, {"measured_kl_ci95", interval_json(file.mean_kl)}, {"ppl", file.ppl}};
+  return {{"name", file.name},
+          {"bytes", file.bytes},
+          {"bpw", file.bpw},
+          {"measured_kl", file.mean_kl.value},
+          {"measured_kl_ci95", interval_json(file.mean_kl)},
+          {"ppl", file.ppl}};
 }
 
 Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
@@ -40,7 +45,8 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   json["interval"] = r.interval_method;
   json["warnings"] = r.warnings;
   Json stages = Json::array();
-  for (const StageTime& stage : r.stages) stages.push_back({{"name", stage.name}, {"seconds", stage.seconds}, {"peak_memory_bytes", stage.peak_memory_bytes}});
+  for (const StageTime& stage : r.stages)
+    stages.push_back({{"name", stage.name}, {"seconds", stage.seconds}, {"peak_memory_bytes", stage.peak_memory_bytes}});
   outcome.run_facts["stages"] = std::move(stages);
   add_units(r.units, outcome);
 
@@ -55,17 +61,18 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   files.add({"unquantized", "", "", "0", "", fmt::format("{:.4f}", r.base_ppl)});
   outcome.text = files.text() + "\n";
   if (r.preset) {
-    outcome.text += fmt::format("KL divergence against {}: {:+.1f} % [{:+.1f}, {:+.1f}] ({}, {} documents)\n", r.preset->name, 100 * r.change.value, 100 * r.change.low,
-                                100 * r.change.high, r.interval_method, r.documents);
+    outcome.text += fmt::format("KL divergence against {}: {:+.1f} % [{:+.1f}, {:+.1f}] ({}, {} documents)\n", r.preset->name,
+                                100 * r.change.value, 100 * r.change.low, 100 * r.change.high, r.interval_method, r.documents);
   } else {
     outcome.text += "no stock preset fits this budget\n";
   }
-  outcome.text += fmt::format("predicted KL {:.6f}; plan within {:.3f} % of the bound{}; noise floor {:.2g}\n", r.plan.predicted_damage, 100 * r.plan.gap,
-                              r.plan.exact ? " (proven optimal)" : "", r.noise_floor);
+  outcome.text += fmt::format("predicted KL {:.6f}; plan within {:.3f} % of the bound{}; noise floor {:.2g}\n", r.plan.predicted_damage,
+                              100 * r.plan.gap, r.plan.exact ? " (proven optimal)" : "", r.noise_floor);
   for (const std::string& warning : r.warnings) outcome.text += "warning: " + warning + "\n";
   if (!r.accepted) outcome.text += "the solved recipe is not better on the evaluation text: the preset was written instead\n";
   Table times({"stage", "seconds", "peak memory"});
-  for (const StageTime& stage : r.stages) times.add({stage.name, fmt::format("{:.1f}", stage.seconds), format_bytes(stage.peak_memory_bytes)});
+  for (const StageTime& stage : r.stages)
+    times.add({stage.name, fmt::format("{:.1f}", stage.seconds), format_bytes(stage.peak_memory_bytes)});
   outcome.text += "\n" + times.text() + "\nwritten: " + options.output + "\n";
   return outcome;
 }
@@ -90,7 +97,9 @@ Run declare_optimize(CLI::App& app) {
   app.add_option("--types", extra->types, "allowed types, e.g. Q4_K,Q5_K,Q6_K");
   app.add_option("--min-type", extra->min_type, "no type with fewer bits than this one");
   app.add_option("--keep", extra->keep, "REGEX=TYPE: tensors that must take a type");
-  app.add_option("--token-fraction", options->token_fraction, "share of calibration tokens in the per-type products")->capture_default_str()->check(CLI::Range(0.001, 1.0));
+  app.add_option("--token-fraction", options->token_fraction, "share of calibration tokens in the per-type products")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 1.0));
   auto text = add_text_options(app, false);
   return [=](Context& context) -> Result<Outcome> {
     if (extra->bpw > 0) options->budget.bpw = extra->bpw;
@@ -111,7 +120,7 @@ Run declare_optimize(CLI::App& app) {
     }
     options->windows = text->windows;
     options->force = context.common.force;
-    ASSAY_ASSIGN(Engine* engine, context.engine());
+    ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const OptimizeResult result, engine->optimize(*options, context.settings, context.progress));
     return outcome_of(result, *options);
   };

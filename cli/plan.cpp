@@ -57,11 +57,20 @@ Run declare_plan(CLI::App& app) {
       recipe[name] = find_type(type)->name;
       lines.add({name, find_type(type)->name});
     }
-    outcome.result = {{"recipe", recipe}, {"bytes", plan.file_bytes}, {"budget_bytes", plan.budget_bytes}, {"bpw", plan.bpw}, {"predicted_kl", plan.predicted_damage},
-                      {"bound", plan.bound}, {"gap", plan.gap}, {"exact", plan.exact}};
-    outcome.text = lines.text() + fmt::format("{} of {} bytes, {:.4f} bits per weight; predicted damage {:.6g}, bound {:.6g}, gap {:.4f} %{}\n", group_digits(plan.file_bytes),
-                                              group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage, plan.bound, 100 * plan.gap, plan.exact ? " (proven optimal)" : "");
-    if (!options->output.empty()) ASSAY_TRY(write_text_file(options->output, to_text(plan.recipe), {context.common.force, outcome.inputs, 0}));
+    outcome.result = {{"recipe", recipe},
+                      {"bytes", plan.file_bytes},
+                      {"budget_bytes", plan.budget_bytes},
+                      {"bpw", plan.bpw},
+                      {"predicted_kl", plan.predicted_damage},
+                      {"bound", plan.bound},
+                      {"gap", plan.gap},
+                      {"exact", plan.exact}};
+    outcome.text =
+        lines.text() + fmt::format("{} of {} bytes, {:.4f} bits per weight; predicted damage {:.6g}, bound {:.6g}, gap {:.4f} %{}\n",
+                                   group_digits(plan.file_bytes), group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage,
+                                   plan.bound, 100 * plan.gap, plan.exact ? " (proven optimal)" : "");
+    if (!options->output.empty())
+      ASSAY_TRY(write_text_file(options->output, to_text(plan.recipe), {context.common.force, outcome.inputs, 0}));
     return outcome;
   };
 }

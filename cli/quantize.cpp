@@ -28,7 +28,8 @@ Result<std::vector<uint32_t>> parse_layers(const std::string& list) {
   for (const std::string& part : split(list, ',')) {
     char* end = nullptr;
     const unsigned long layer = std::strtoul(part.c_str(), &end, 10);
-    if (part.empty() || *end != '\0') return fail(ErrorCode::kUsage, {"--prune-layers '" + printable(list) + "'", "is not a list of numbers", "0,5,11", ""});
+    if (part.empty() || *end != '\0')
+      return fail(ErrorCode::kUsage, {"--prune-layers '" + printable(list) + "'", "is not a list of numbers", "0,5,11", ""});
     layers.push_back(static_cast<uint32_t>(layer));
   }
   return layers;
@@ -68,13 +69,20 @@ Result<Outcome> quantize(Options& options, Context& context) {
   Json types = Json::object();
   for (const QuantizedTensor& tensor : report.tensors) {
     types[tensor.name] = find_type(tensor.to)->name;
-    if (tensor.shape.size() > 1) table.add({tensor.name, find_type(tensor.from)->name, find_type(tensor.to)->name, group_digits(tensor.bytes)});
+    if (tensor.shape.size() > 1)
+      table.add({tensor.name, find_type(tensor.from)->name, find_type(tensor.to)->name, group_digits(tensor.bytes)});
   }
-  outcome.result = {{"output", job.dry_run ? Json() : Json(report.paths)}, {"input_bytes", report.input_bytes}, {"bytes", report.file_bytes},
-                    {"tensor_bytes", report.tensor_bytes}, {"bpw", report.bpw}, {"types", std::move(types)}, {"warnings", report.warnings}};
+  outcome.result = {{"output", job.dry_run ? Json() : Json(report.paths)},
+                    {"input_bytes", report.input_bytes},
+                    {"bytes", report.file_bytes},
+                    {"tensor_bytes", report.tensor_bytes},
+                    {"bpw", report.bpw},
+                    {"types", std::move(types)},
+                    {"warnings", report.warnings}};
   outcome.text = table.text();
   for (const std::string& warning : report.warnings) outcome.text += "warning: " + warning + "\n";
-  outcome.text += fmt::format("{}: {} bytes, {:.4f} bits per weight\n", job.dry_run ? "dry run" : options.output, group_digits(report.file_bytes), report.bpw);
+  outcome.text += fmt::format("{}: {} bytes, {:.4f} bits per weight\n", job.dry_run ? "dry run" : options.output,
+                              group_digits(report.file_bytes), report.bpw);
   return outcome;
 }
 

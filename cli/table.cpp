@@ -7,11 +7,13 @@ namespace {
 
 // Characters, not bytes.
 size_t width_of(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 bool is_number(const std::string& text) {
-  return !text.empty() && text.find_first_of("0123456789") != std::string::npos && text.find_first_not_of("0123456789.,+-%eE[] ") == std::string::npos;
+  return !text.empty() && text.find_first_of("0123456789") != std::string::npos &&
+         text.find_first_not_of("0123456789.,+-%eE[] ") == std::string::npos;
 }
 
 }  // namespace

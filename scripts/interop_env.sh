@@ -11,6 +11,7 @@ declare -A pinned=(
   [safetensors]="safetensors==0.6.2"
   [tokenizers]="tokenizers==0.22.1"
   [transformers]="transformers==4.57.1"
+  [clang-format]="clang-format==19.1.7"
   [jsonschema]="jsonschema==4.25.1"
   [torch]="torch==2.13.0"
 )

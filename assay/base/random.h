@@ -16,9 +16,9 @@ class CounterRandom {
   CounterRandom(uint64_t seed, uint64_t stream, uint64_t substream = 0);
   uint32_t next_u32();
   uint64_t next_u64();
-  double next_uniform();              // in [0, 1), 53 bits
-  uint64_t next_below(uint64_t n);    // in [0, n), unbiased; n > 0
-  double next_normal();               // standard normal (Box-Muller)
+  double next_uniform();            // in [0, 1), 53 bits
+  uint64_t next_below(uint64_t n);  // in [0, n), unbiased; n > 0
+  double next_normal();             // standard normal (Box-Muller)
 
  private:
   uint64_t key_;

@@ -26,9 +26,7 @@ Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
-void Sha256::add(std::span<const std::byte> bytes) {
-  EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
-}
+void Sha256::add(std::span<const std::byte> bytes) { EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()); }
 void Sha256::add(std::string_view text) { EVP_DigestUpdate(state_->context, text.data(), text.size()); }
 void Sha256::add(uint64_t number) { EVP_DigestUpdate(state_->context, &number, sizeof number); }
 
@@ -73,12 +71,12 @@ Result<std::string> sha256_of_file(const std::string& path, const std::string& c
     int descriptor;
     ~Closer() { ::close(descriptor); }
   } closer{descriptor};
-  struct stat info {};
+  struct stat info{};
   if (::fstat(descriptor, &info) != 0) return fail(ErrorCode::kIo, {path, std::strerror(errno), "", ""});
   std::string entry;
   if (!cache_dir.empty()) {
-    const std::string key = fmt::format("{}:{}:{}:{}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec,
-                                        info.st_mtim.tv_nsec);
+    const std::string key =
+        fmt::format("{}:{}:{}:{}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
     entry = cache_dir + "/sha256-" + sha256_hex(key);
     std::ifstream cached(entry);
     std::string value;

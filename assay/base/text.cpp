@@ -120,9 +120,9 @@ Result<uint64_t> parse_size(std::string_view text) {
   };
   static constexpr double kKibi = 1024;
   static constexpr Unit kUnits[] = {
-      {"", 1},          {"b", 1},         {"k", kKibi},  {"kib", kKibi}, {"m", kKibi * kKibi}, {"mib", kKibi * kKibi},
-      {"g", 0x1.0p30},  {"gib", 0x1.0p30}, {"t", 0x1.0p40}, {"tib", 0x1.0p40},
-      {"kb", 1e3},      {"mb", 1e6},      {"gb", 1e9},   {"tb", 1e12}};
+      {"", 1},         {"b", 1},          {"k", kKibi},    {"kib", kKibi},    {"m", kKibi * kKibi}, {"mib", kKibi * kKibi},
+      {"g", 0x1.0p30}, {"gib", 0x1.0p30}, {"t", 0x1.0p40}, {"tib", 0x1.0p40}, {"kb", 1e3},          {"mb", 1e6},
+      {"gb", 1e9},     {"tb", 1e12}};
   for (const Unit& known : kUnits) {
     if (end == copy.c_str() || unit != known.name) continue;
     const double bytes = number * known.factor;

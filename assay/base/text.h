@@ -10,8 +10,8 @@
 
 namespace assay {
 
-std::string group_digits(uint64_t number);           // 9437184 -> "9,437,184"
-std::string format_bytes(uint64_t bytes);            // 9437184 -> "9.00 MiB"
+std::string group_digits(uint64_t number);  // 9437184 -> "9,437,184"
+std::string format_bytes(uint64_t bytes);   // 9437184 -> "9.00 MiB"
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::vector<std::string> split(std::string_view text, char separator);
 std::string lower_ascii(std::string_view text);

@@ -1,6 +1,6 @@
-// What long work asks before each of its units and tells after it, so that a finished unit is found again after a kill and never done twice.
-// The work names its units among themselves and turns their results into bytes (payload.h); whoever hands the cache in knows the rest of
-// what a value depends on. Non-goals: where units are kept (store/), what shares a key (job/unit_store.h).
+// What long work asks before each of its units and tells after it, so that a finished unit is found again after a kill and never done
+// twice. The work names its units among themselves and turns their results into bytes (payload.h); whoever hands the cache in knows the
+// rest of what a value depends on. Non-goals: where units are kept (store/), what shares a key (job/unit_store.h).
 #pragma once
 
 #include <functional>

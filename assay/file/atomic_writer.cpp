@@ -37,7 +37,7 @@ std::string directory_of(const std::string& path) {
 }
 
 Status check_target(const std::string& path, const OutputOptions& options) {
-  struct stat target {};
+  struct stat target{};
   if (::stat(path.c_str(), &target) != 0) {
     if (errno == ENOENT) return {};
     return system_error(path, "examining the output", errno);
@@ -47,7 +47,7 @@ Status check_target(const std::string& path, const OutputOptions& options) {
                 {"output " + path, S_ISDIR(target.st_mode) ? "is a directory" : "is not a regular file", "name a file", ""});
   }
   for (const std::string& input : options.inputs) {
-    struct stat source {};
+    struct stat source{};
     if (::stat(input.c_str(), &source) == 0 && source.st_dev == target.st_dev && source.st_ino == target.st_ino) {
       return fail(ErrorCode::kUsage, {"output " + path, "is the input " + input, "choose another name", ""});
     }
@@ -57,7 +57,7 @@ Status check_target(const std::string& path, const OutputOptions& options) {
 }
 
 Status check_space(const std::string& path, uint64_t needed) {
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (needed == 0 || ::statvfs(directory_of(path).c_str(), &disk) != 0) return {};
   const uint64_t available = uint64_t{disk.f_bavail} * disk.f_frsize;
   if (needed <= available) return {};
@@ -119,7 +119,7 @@ Status AtomicWriter::State::open_temporary() {
     if (opened < 0 && errno == EEXIST) continue;
     if (opened < 0) return system_error(name, "creating the temporary file", errno);
     // Between creating and locking, another writer may have taken it for a leftover: then it has no name any more.
-    struct stat status {};
+    struct stat status{};
     const bool locked = ::flock(opened, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
     if (locked && ::fstat(opened, &status) == 0 && status.st_nlink > 0) {
       descriptor = opened;

@@ -64,8 +64,8 @@ class FileSource final : public ByteSource {
   }
 
   Status still_intact() const override {
-    struct stat now {};
-    struct stat at_path {};
+    struct stat now{};
+    struct stat at_path{};
     if (::fstat(descriptor_, &now) != 0) return changed(std::string("cannot be examined: ") + std::strerror(errno));
     if (now.st_size != opened_.st_size) return changed("has " + group_digits(static_cast<uint64_t>(now.st_size)) + " bytes now");
     if (now.st_mtim.tv_sec != opened_.st_mtim.tv_sec || now.st_mtim.tv_nsec != opened_.st_mtim.tv_nsec) return changed("was written to");
@@ -141,7 +141,7 @@ Result<std::shared_ptr<ByteSource>> open_file(const std::string& path) {
     const bool absent = errno == ENOENT || errno == ENOTDIR;
     return fail(absent ? ErrorCode::kNotFound : ErrorCode::kIo, {path, std::string("cannot be opened: ") + std::strerror(errno), "", ""});
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor);
     return fail(ErrorCode::kBadInput, {path, S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file", "a file is needed", ""});

@@ -24,7 +24,10 @@ class ByteSource {
   virtual const std::string& name() const = 0;
   // The bytes in place, or an empty span where the source is not addressable. Valid while the source lives.
   // A mapped file that shrinks afterwards would raise SIGBUS: check still_intact() at the start of long work; read() never faults.
-  virtual std::span<const std::byte> view(uint64_t offset, uint64_t length) const { (void)offset, (void)length; return {}; }
+  virtual std::span<const std::byte> view(uint64_t offset, uint64_t length) const {
+    (void)offset, (void)length;
+    return {};
+  }
   // kIo if the file behind the source was replaced, truncated or changed since it was opened.
   virtual Status still_intact() const { return {}; }
 };

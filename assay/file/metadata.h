@@ -17,7 +17,19 @@ namespace assay {
 
 // The numbers are the file format's (methods.md 4.2.1).
 enum class MetaType : uint32_t {
-  kU8 = 0, kI8 = 1, kU16 = 2, kI16 = 3, kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9, kU64 = 10, kI64 = 11, kF64 = 12,
+  kU8 = 0,
+  kI8 = 1,
+  kU16 = 2,
+  kI16 = 3,
+  kU32 = 4,
+  kI32 = 5,
+  kF32 = 6,
+  kBool = 7,
+  kString = 8,
+  kArray = 9,
+  kU64 = 10,
+  kI64 = 11,
+  kF64 = 12,
 };
 
 // Strings of one array, kept in one buffer: a vocabulary of 150,000 tokens is two allocations, not 150,000.
@@ -91,7 +103,7 @@ class Metadata {
   Result<std::optional<double>> get_f64(std::string_view key) const;
   Result<std::optional<bool>> get_bool(std::string_view key) const;
   Result<std::optional<std::string>> get_string(std::string_view key) const;
-  Result<const StringList*> get_strings(std::string_view key) const;               // nullptr if absent
+  Result<const StringList*> get_strings(std::string_view key) const;  // nullptr if absent
   Result<std::optional<std::vector<int64_t>>> get_i64s(std::string_view key) const;
   Result<std::optional<std::vector<double>>> get_f64s(std::string_view key) const;
 

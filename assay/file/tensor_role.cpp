@@ -8,13 +8,27 @@ namespace assay {
 namespace {
 
 constexpr std::array<std::pair<Role, std::string_view>, 21> kNames = {{
-    {Role::kTokenEmbd, "token_embd"},     {Role::kPositionEmbd, "position_embd"}, {Role::kOutput, "output"},
-    {Role::kOutputNorm, "output_norm"},   {Role::kRopeFreqs, "rope_freqs"},       {Role::kAttnNorm, "attn_norm"},
-    {Role::kAttnQ, "attn_q"},             {Role::kAttnK, "attn_k"},               {Role::kAttnV, "attn_v"},
-    {Role::kAttnQkv, "attn_qkv"},         {Role::kAttnOutput, "attn_output"},     {Role::kAttnQNorm, "attn_q_norm"},
-    {Role::kAttnKNorm, "attn_k_norm"},    {Role::kFfnNorm, "ffn_norm"},           {Role::kFfnGate, "ffn_gate"},
-    {Role::kFfnUp, "ffn_up"},             {Role::kFfnDown, "ffn_down"},           {Role::kFfnGateExps, "ffn_gate_exps"},
-    {Role::kFfnUpExps, "ffn_up_exps"},    {Role::kFfnDownExps, "ffn_down_exps"},  {Role::kFfnGateInp, "ffn_gate_inp"},
+    {Role::kTokenEmbd, "token_embd"},
+    {Role::kPositionEmbd, "position_embd"},
+    {Role::kOutput, "output"},
+    {Role::kOutputNorm, "output_norm"},
+    {Role::kRopeFreqs, "rope_freqs"},
+    {Role::kAttnNorm, "attn_norm"},
+    {Role::kAttnQ, "attn_q"},
+    {Role::kAttnK, "attn_k"},
+    {Role::kAttnV, "attn_v"},
+    {Role::kAttnQkv, "attn_qkv"},
+    {Role::kAttnOutput, "attn_output"},
+    {Role::kAttnQNorm, "attn_q_norm"},
+    {Role::kAttnKNorm, "attn_k_norm"},
+    {Role::kFfnNorm, "ffn_norm"},
+    {Role::kFfnGate, "ffn_gate"},
+    {Role::kFfnUp, "ffn_up"},
+    {Role::kFfnDown, "ffn_down"},
+    {Role::kFfnGateExps, "ffn_gate_exps"},
+    {Role::kFfnUpExps, "ffn_up_exps"},
+    {Role::kFfnDownExps, "ffn_down_exps"},
+    {Role::kFfnGateInp, "ffn_gate_inp"},
 }};
 
 bool remove_suffix(std::string_view& text, std::string_view suffix) {

@@ -8,9 +8,27 @@
 namespace assay {
 
 enum class Role {
-  kTokenEmbd, kPositionEmbd, kOutput, kOutputNorm, kRopeFreqs,
-  kAttnNorm, kAttnQ, kAttnK, kAttnV, kAttnQkv, kAttnOutput, kAttnQNorm, kAttnKNorm,
-  kFfnNorm, kFfnGate, kFfnUp, kFfnDown, kFfnGateExps, kFfnUpExps, kFfnDownExps, kFfnGateInp,
+  kTokenEmbd,
+  kPositionEmbd,
+  kOutput,
+  kOutputNorm,
+  kRopeFreqs,
+  kAttnNorm,
+  kAttnQ,
+  kAttnK,
+  kAttnV,
+  kAttnQkv,
+  kAttnOutput,
+  kAttnQNorm,
+  kAttnKNorm,
+  kFfnNorm,
+  kFfnGate,
+  kFfnUp,
+  kFfnDown,
+  kFfnGateExps,
+  kFfnUpExps,
+  kFfnDownExps,
+  kFfnGateInp,
   kOther,
 };
 
@@ -21,8 +39,8 @@ struct TensorRole {
 };
 
 TensorRole role_of(std::string_view tensor_name);
-std::string_view name_of(Role role);           // "attn_q", "ffn_down", "token_embd", ...
-bool is_attention(Role role);                  // q, k, v, qkv, output projections
+std::string_view name_of(Role role);  // "attn_q", "ffn_down", "token_embd", ...
+bool is_attention(Role role);         // q, k, v, qkv, output projections
 bool is_ffn(Role role);
 
 }  // namespace assay

@@ -1,11 +1,11 @@
 // Whole models against one base on the same windows. Internal to job/.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <functional>
 #include <map>
 #include <span>
-
-#include <ATen/core/Tensor.h>
 
 #include "assay/base/progress.h"
 #include "assay/base/unit_cache.h"

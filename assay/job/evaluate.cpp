@@ -21,7 +21,8 @@ namespace {
 
 constexpr uint64_t kTileMemory = uint64_t{128} << 20;  // bytes of logits in flight
 
-// Perplexity alone: the windows' sums with only the negative log-likelihood in them. Logits go to `save`, if any. Units: batches of windows.
+// Perplexity alone: the windows' sums with only the negative log-likelihood in them. Logits go to `save`, if any. Units: batches of
+// windows.
 Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span<const Window> windows, KldWriter* save, UnitCache& units,
                                                Progress& progress) {
   std::vector<WindowSums> sums;
@@ -190,7 +191,8 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
     }
     // A file of logits needs every batch run.
     const auto units = store.units(store.key("perplexity").add("windows", windows));
-    ASSAY_ASSIGN(sums, run_perplexity(*model.network, set.windows, writer ? &*writer : nullptr, writer ? no_unit_cache() : *units, progress));
+    ASSAY_ASSIGN(sums,
+                 run_perplexity(*model.network, set.windows, writer ? &*writer : nullptr, writer ? no_unit_cache() : *units, progress));
     if (writer) ASSAY_TRY(writer->commit());
   } else if (stored) {
     ASSAY_ASSIGN(const std::string base, sha256_of_file(options.stored_base, default_cache_dir()));
@@ -218,8 +220,7 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
   result.nll = totals.value().nll / static_cast<double>(set.tokens_scored);
   BootstrapOptions bootstrap_options;
   bootstrap_options.seed = settings.seed;
-  result.ppl = bootstrap(
-      sums, [](const WindowSums& s) { return std::exp(s.nll / static_cast<double>(s.count)); }, bootstrap_options);
+  result.ppl = bootstrap(sums, [](const WindowSums& s) { return std::exp(s.nll / static_cast<double>(s.count)); }, bootstrap_options);
   result.interval_unit = bootstrap_unit(sums);
   return result;
 }

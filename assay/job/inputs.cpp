@@ -34,7 +34,7 @@ void apply_settings(const RunSettings& settings) {
 
 uint64_t memory_budget(const RunSettings& settings) {
   if (settings.memory > 0) return settings.memory;
-  struct sysinfo info {};
+  struct sysinfo info{};
   if (sysinfo(&info) != 0) return uint64_t{4} << 30;
   return static_cast<uint64_t>(info.totalram) * info.mem_unit / 4 * 3;
 }
@@ -78,12 +78,15 @@ Result<double> measure_noise_floor(const std::shared_ptr<const Network>& network
     const std::string tensor = network->tensor_name(layer, Site::kDown);
     const TensorInfo* info = network->checkpoint().find(tensor);
     const uint64_t index = CounterRandom(seed, static_cast<uint64_t>(layer)).next_below(info->elements());
-    variants.push_back({{ResolvedEdit{layer, Site::kDown, "null" + std::to_string(index), [&changes, tensor, index] { return changes.scaled_weight(tensor, index, 1 + 0x1.0p-8); }}}});
+    variants.push_back({{ResolvedEdit{layer, Site::kDown, "null" + std::to_string(index),
+                                      [&changes, tensor, index] { return changes.scaled_weight(tensor, index, 1 + 0x1.0p-8); }}}});
   }
   std::vector<Observation> observed(variants.size(), Observation(false));
   const auto some = windows.subspan(0, std::min<size_t>(windows.size(), windows_per_batch(windows[0].tokens.size())));
   ASSAY_TRY(run_sweep(*network, some, variants, SweepOptions{},
-                      [&](size_t variant, size_t window, std::span<const PositionObservation> positions) { observed[variant].add(some[window].document, positions); }));
+                      [&](size_t variant, size_t window, std::span<const PositionObservation> positions) {
+                        observed[variant].add(some[window].document, positions);
+                      }));
   double floor = 0;
   for (const Observation& observation : observed) floor = std::max(floor, observation.mean_kl());
   return floor;

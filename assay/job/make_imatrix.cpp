@@ -34,10 +34,14 @@ Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const 
     collect.save_frequency = options.save_frequency;
     ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
     const auto units = imatrix_units(store, set.windows, options.process_output);
-    ASSAY_ASSIGN(const Imatrix fresh, collect_imatrix(*model.network, set.windows, collect, progress, [&](const Imatrix& so_far) -> Status {
-                   ASSAY_ASSIGN(const Imatrix all, finish(so_far));
-                   return write_imatrix(options.output + ".at_" + std::to_string(so_far.chunk_count), all, options.format, output);
-                 }, *units));
+    ASSAY_ASSIGN(const Imatrix fresh, collect_imatrix(
+                                          *model.network, set.windows, collect, progress,
+                                          [&](const Imatrix& so_far) -> Status {
+                                            ASSAY_ASSIGN(const Imatrix all, finish(so_far));
+                                            return write_imatrix(options.output + ".at_" + std::to_string(so_far.chunk_count), all,
+                                                                 options.format, output);
+                                          },
+                                          *units));
     ASSAY_ASSIGN(result.imatrix, finish(fresh));
     result.windows = set.windows.size();
     result.units = store.counts();

@@ -75,7 +75,8 @@ Result<Recipe> read_base_recipe(const std::string& path, const Checkpoint& check
 // Makes the variants of a table: each cell's, and with a base recipe each row's reference, where the row's tensors stay unquantized.
 class TableVariants {
  public:
-  TableVariants(const Network& network, const ChangeSource& changes, const Recipe& base) : network_(network), changes_(changes), base_(base) {}
+  TableVariants(const Network& network, const ChangeSource& changes, const Recipe& base)
+      : network_(network), changes_(changes), base_(base) {}
 
   // The recipe's types for all tensors but the row's, and `type` (none: as they are) for those.
   ResolvedVariant variant(const DamageRow& row, std::optional<GgmlType> type) const {
@@ -138,9 +139,11 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
     const std::vector<WindowSums>* reference = on_recipe ? &observed[next++] : nullptr;
     for (DamageCell& cell : row.cells) {
       const std::vector<WindowSums>& own = observed[next++];
-      const Interval damage = reference == nullptr
-                                  ? bootstrap(own, mean_kl, bootstrap_options)
-                                  : bootstrap_pair(own, *reference, [](const WindowSums& a, const WindowSums& b) { return mean_kl(a) - mean_kl(b); }, bootstrap_options);
+      const Interval damage =
+          reference == nullptr
+              ? bootstrap(own, mean_kl, bootstrap_options)
+              : bootstrap_pair(
+                    own, *reference, [](const WindowSums& a, const WindowSums& b) { return mean_kl(a) - mean_kl(b); }, bootstrap_options);
       fill_cell(cell, damage, result.table.noise_floor);
     }
   }

@@ -23,7 +23,7 @@ namespace {
 using T = GgmlType;
 using Clock = std::chrono::steady_clock;
 
-const std::vector<GgmlType> kCandidateTypes = {T::kQ2_K, T::kQ3_K, T::kQ4_K, T::kQ5_K, T::kQ6_K, T::kIQ4_NL,
+const std::vector<GgmlType> kCandidateTypes = {T::kQ2_K,   T::kQ3_K, T::kQ4_K, T::kQ5_K, T::kQ6_K, T::kIQ4_NL,
                                                T::kIQ4_XS, T::kQ4_0, T::kQ4_1, T::kQ5_0, T::kQ5_1, T::kQ8_0};
 
 uint64_t peak_memory() {
@@ -76,7 +76,8 @@ class Optimizer {
     ASSAY_TRY(timed("imatrix", [&] { return make_imatrix(); }));
     ASSAY_TRY(timed("curvature", [&] { return make_table(); }));
     ASSAY_TRY(timed("plan", [&] { return make_plan(); }));
-    Candidate planned(options_.output + ".tmp-assay-plan"), stock(options_.output + ".tmp-assay-preset"), larger(options_.output + ".tmp-assay-larger");
+    Candidate planned(options_.output + ".tmp-assay-plan"), stock(options_.output + ".tmp-assay-preset"),
+        larger(options_.output + ".tmp-assay-larger");
     ASSAY_TRY(describe("assay", result_.plan.recipe, preset_ != nullptr ? preset_->file_type : 0, planned));
     if (preset_ != nullptr) ASSAY_TRY(describe(preset_->name, recipe_of(*preset_), preset_->file_type, stock));
     if (larger_ != nullptr) ASSAY_TRY(describe(larger_->name, recipe_of(*larger_), larger_->file_type, larger));
@@ -101,7 +102,8 @@ class Optimizer {
     if (options_.output.empty()) return fail(ErrorCode::kUsage, "optimize: no output file given (-o OUT.gguf)");
     if (std::filesystem::exists(options_.output, error) && !options_.force)
       return fail(ErrorCode::kUsage, {options_.output, "exists", "--force replaces it", ""});
-    if (std::filesystem::equivalent(options_.output, options_.model, error)) return fail(ErrorCode::kUsage, {options_.output, "is the input model", "choose another name", ""});
+    if (std::filesystem::equivalent(options_.output, options_.model, error))
+      return fail(ErrorCode::kUsage, {options_.output, "is the input model", "choose another name", ""});
     return {};
   }
 
@@ -109,14 +111,16 @@ class Optimizer {
     ASSAY_ASSIGN(model_, open_model(options_.model, settings_, progress_));
     ASSAY_ASSIGN(calibration_, open_windows({options_.calibration, options_.windows}, model_));
     ASSAY_ASSIGN(evaluation_, open_windows({options_.evaluation, options_.windows}, model_));
-    if (calibration_.corpus_sha256 == evaluation_.corpus_sha256) result_.warnings.emplace_back("calibration and evaluation text are the same: the measured gain is not held out");
+    if (calibration_.corpus_sha256 == evaluation_.corpus_sha256)
+      result_.warnings.emplace_back("calibration and evaluation text are the same: the measured gain is not held out");
     ASSAY_ASSIGN(store_, UnitStore::open(settings_, model_, progress_));
     ASSAY_ASSIGN(result_.noise_floor, noise_floor(*store_, model_, evaluation_.windows, settings_));
     return {};
   }
 
   Status make_imatrix() {
-    ASSAY_ASSIGN(Imatrix imatrix, collect_imatrix(*model_.network, calibration_.windows, ImatrixOptions{}, progress_, {}, *imatrix_units(*store_, calibration_.windows, false)));
+    ASSAY_ASSIGN(Imatrix imatrix, collect_imatrix(*model_.network, calibration_.windows, ImatrixOptions{}, progress_, {},
+                                                  *imatrix_units(*store_, calibration_.windows, false)));
     imatrix.datasets.push_back(options_.calibration);
     imatrix_ = std::make_shared<const Imatrix>(std::move(imatrix));
     return {};
@@ -149,7 +153,8 @@ class Optimizer {
     double total = 0;
     for (const DamageRow& row : table_.rows) {
       const auto type = recipe.types.find(row.name);
-      const auto cell = std::find_if(row.cells.begin(), row.cells.end(), [&](const DamageCell& c) { return type != recipe.types.end() && c.type == type->second; });
+      const auto cell = std::find_if(row.cells.begin(), row.cells.end(),
+                                     [&](const DamageCell& c) { return type != recipe.types.end() && c.type == type->second; });
       total += cell == row.cells.end() ? INFINITY : cell->damage;
     }
     return total;
@@ -195,7 +200,8 @@ class Optimizer {
 
   Status write(Candidate& candidate) {
     if (candidate.written) return {};
-    ASSAY_TRY(write_model(*model_.checkpoint, candidate.output, imatrix_.get(), candidate.file.path(), {true, settings_.threads}, progress_));
+    ASSAY_TRY(
+        write_model(*model_.checkpoint, candidate.output, imatrix_.get(), candidate.file.path(), {true, settings_.threads}, progress_));
     candidate.written = true;
     return {};
   }
@@ -224,7 +230,8 @@ class Optimizer {
     key.add("recipe", sha256_hex(to_text(candidate.recipe))).add("imatrix", fingerprint(*imatrix_));
     const auto units = store_->units(key.add("windows", fingerprint(evaluation_.windows)));
     ASSAY_ASSIGN(Observation observation, base.compare(open_written, progress_, *units));
-    candidate.measured.mean_kl = bootstrap(observation.windows(), [](const WindowSums& s) { return s.kl / static_cast<double>(s.count); }, {2000, settings_.seed});
+    candidate.measured.mean_kl =
+        bootstrap(observation.windows(), [](const WindowSums& s) { return s.kl / static_cast<double>(s.count); }, {2000, settings_.seed});
     candidate.measured.ppl = observation.ppl();
     result_.base_ppl = observation.ppl_base();
     return observation;
@@ -240,7 +247,8 @@ class Optimizer {
     result_.interval_method = "95 % bootstrap over " + bootstrap_unit(ours.windows());
     if (preset_ != nullptr) {
       ASSAY_ASSIGN(const Observation theirs, observe(base, stock));
-      result_.change = bootstrap_pair(ours.windows(), theirs.windows(), [](const WindowSums& a, const WindowSums& b) { return a.kl / b.kl - 1; }, {2000, settings_.seed});
+      result_.change = bootstrap_pair(ours.windows(), theirs.windows(),
+                                      [](const WindowSums& a, const WindowSums& b) { return a.kl / b.kl - 1; }, {2000, settings_.seed});
       result_.accepted = planned.measured.mean_kl.value < stock.measured.mean_kl.value;
       result_.preset = stock.measured;
     }

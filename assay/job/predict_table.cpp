@@ -9,15 +9,15 @@ constexpr const char* kCurvatureEstimator = "curvature:centred";
 
 }  // namespace
 
-Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows, const std::shared_ptr<const Imatrix>& imatrix,
-                                      const CurvatureOptions& wanted, const RunSettings& settings, UnitStore& store, DamageTable& table,
-                                      Progress& progress) {
+Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows,
+                                      const std::shared_ptr<const Imatrix>& imatrix, const CurvatureOptions& wanted,
+                                      const RunSettings& settings, UnitStore& store, DamageTable& table, Progress& progress) {
   const uint64_t memory = memory_budget(settings);
-  const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 8, settings.threads});
+  const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 16, settings.threads});
   CurvatureOptions curvature = wanted;
   curvature.seed = settings.seed;
   curvature.product_compute = settings.compute;
-  curvature.memory = memory / 4;
+  curvature.memory = memory / 6;
   std::vector<CurvatureRequest> requests;
   std::string types;
   for (const DamageRow& row : table.rows) {
@@ -31,9 +31,10 @@ Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Wi
   key.add("windows", fingerprint(windows)).add("imatrix", imatrix ? fingerprint(*imatrix) : "").add("types", sha256_hex(types));
   key.add("token fraction", curvature.token_fraction).add("samples", curvature.samples);
   const auto units = store.units(std::move(key));
-  ASSAY_ASSIGN(CurvatureTable made, curvature_table(*model.network, windows, requests,
-                                                    [&](const std::string& tensor, GgmlType type) { return changes.requantized(tensor, type); },
-                                                    curvature, progress, *units));
+  ASSAY_ASSIGN(CurvatureTable made, curvature_table(
+                                        *model.network, windows, requests,
+                                        [&](const std::string& tensor, GgmlType type) { return changes.requantized(tensor, type); },
+                                        curvature, progress, *units));
   for (size_t r = 0; r < made.rows.size(); ++r)
     for (size_t c = 0; c < made.rows[r].cells.size(); ++c) {
       table.rows[r].cells[c].damage = made.rows[r].cells[c].damage;

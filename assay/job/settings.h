@@ -15,7 +15,7 @@ struct RunSettings {
   uint64_t memory = 0;         // bytes for weights, streams and logits together; 0: what the machine has, less a quarter
   int threads = 0;             // 0: all this process may use
   uint64_t seed = 0;
-  std::string store;           // directory where finished units are kept and found again; empty: nowhere
+  std::string store;  // directory where finished units are kept and found again; empty: nowhere
 };
 
 // Units of work of a run: those that an earlier run had finished, and those done now.

@@ -17,9 +17,9 @@ namespace assay {
 std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, TableRows by);
 
 // Fills the damages and standard errors of `table` by curvature. Of `options` the seed, memory and numeric mode are set here.
-Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows, const std::shared_ptr<const Imatrix>& imatrix,
-                                      const CurvatureOptions& options, const RunSettings& settings, UnitStore& store, DamageTable& table,
-                                      Progress& progress);
+Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows,
+                                      const std::shared_ptr<const Imatrix>& imatrix, const CurvatureOptions& options,
+                                      const RunSettings& settings, UnitStore& store, DamageTable& table, Progress& progress);
 
 // Nothing for an empty path.
 Result<std::shared_ptr<const Imatrix>> open_imatrix(const std::string& path);

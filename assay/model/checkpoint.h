@@ -27,7 +27,7 @@ class Checkpoint {
   virtual const TensorInfo* find(std::string_view name) const = 0;
   // Stored bytes in GGUF row order, whole tensor.
   virtual Result<std::vector<std::byte>> read(const TensorInfo& tensor) const = 0;
-  virtual std::vector<std::string> paths() const = 0;          // every file it was read from
+  virtual std::vector<std::string> paths() const = 0;  // every file it was read from
   virtual std::vector<std::string> warnings() const = 0;
   virtual uint64_t file_bytes() const = 0;
 

@@ -12,7 +12,7 @@ enum class Compute {
   kBFloat16,  // operands of matrix products rounded to bfloat16; sums, residual stream, norms, softmax and head reduction float32
 };
 
-std::string_view name_of(Compute compute);               // "float32", "bf16"
+std::string_view name_of(Compute compute);                 // "float32", "bf16"
 Result<Compute> compute_from_name(std::string_view name);  // kUsage names the choices
 
 }  // namespace assay

@@ -9,7 +9,6 @@
 namespace assay {
 namespace {
 
-
 size_t index_of(Site site) { return static_cast<size_t>(site); }
 
 std::string block_stem(int layer) { return "blk." + std::to_string(layer) + "."; }
@@ -45,8 +44,7 @@ Result<at::Tensor> WeightLoader::read(const std::string& name) const {
   ASSAY_ASSIGN(std::vector<float> values, checkpoint_->read_float(*info, threads_));
   auto owner = std::make_shared<std::vector<float>>(std::move(values));
   float* data = owner->data();
-  at::Tensor flat = at::from_blob(
-      data, {static_cast<int64_t>(owner->size())}, [owner](void*) mutable { owner.reset(); }, at::kFloat);
+  at::Tensor flat = at::from_blob(data, {static_cast<int64_t>(owner->size())}, [owner](void*) mutable { owner.reset(); }, at::kFloat);
   return info->n_dims == 1 ? flat : flat.view({-1, static_cast<int64_t>(info->row_length())});
 }
 

@@ -7,8 +7,8 @@
 #include <span>
 
 #include "assay/base/progress.h"
-#include "assay/base/unit_cache.h"
 #include "assay/base/result.h"
+#include "assay/base/unit_cache.h"
 #include "assay/file/imatrix.h"
 #include "assay/model/network.h"
 #include "assay/text/windows.h"

@@ -1,6 +1,6 @@
-#include "assay/probe/fork.h"
-
 #include <algorithm>
+
+#include "assay/probe/fork.h"
 
 namespace assay {
 namespace {
@@ -192,8 +192,7 @@ void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_
     const auto batch = streams.subspan(begin, std::min(step, streams.size() - begin));
     const at::Tensor h = batch.size() == 1 ? batch[0] : at::cat(at::TensorList(batch.data(), batch.size()));
     const at::Tensor out = run_block(block, shape, h, static_cast<int64_t>(batch.size()));
-    for (size_t i = 0; i < batch.size(); ++i)
-      batch[i] = out.narrow(0, static_cast<int64_t>(i) * shape.query_rows(), shape.query_rows());
+    for (size_t i = 0; i < batch.size(); ++i) batch[i] = out.narrow(0, static_cast<int64_t>(i) * shape.query_rows(), shape.query_rows());
   }
 }
 

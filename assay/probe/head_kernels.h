@@ -22,15 +22,15 @@ struct RowBase {
 
 // One scored position of one variant.
 struct PositionObservation {
-  double kl = 0;               // KL(base || variant), nats, >= 0
-  double nll_base = 0;         // -log p(label)
-  double nll = 0;              // -log q(label)
-  double nll_difference = 0;   // nll - nll_base, without the cancellation
-  float p_base = 0, p = 0;     // probability of the label
+  double kl = 0;                      // KL(base || variant), nats, >= 0
+  double nll_base = 0;                // -log p(label)
+  double nll = 0;                     // -log q(label)
+  double nll_difference = 0;          // nll - nll_base, without the cancellation
+  float p_base = 0, p = 0;            // probability of the label
   float margin_base = 0, margin = 0;  // top logit minus second
-  int32_t argmax = 0;          // the variant's most probable token; ties: the lowest index
-  bool flip = false;           // the most probable token differs from the base's
-  bool finite = true;          // false: a logit is NaN or infinite, and the numbers mean nothing
+  int32_t argmax = 0;                 // the variant's most probable token; ties: the lowest index
+  bool flip = false;                  // the most probable token differs from the base's
+  bool finite = true;                 // false: a logit is NaN or infinite, and the numbers mean nothing
 };
 
 // Fills `row` and the row's weights [vocab]: w = e^(z - top), so that p = w / mass; 0 more than 80 nats under the top.

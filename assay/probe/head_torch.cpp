@@ -7,9 +7,9 @@
 namespace assay {
 namespace {
 
-constexpr int64_t kTileRows = 64;     // rows compared together; more only buys memory traffic
-constexpr int64_t kMinimumTile = 8;   // the rule of rows needs no fewer
-constexpr int64_t kRowsPerTask = 4;   // rows of one parallel task
+constexpr int64_t kTileRows = 64;    // rows compared together; more only buys memory traffic
+constexpr int64_t kMinimumTile = 8;  // the rule of rows needs no fewer
+constexpr int64_t kRowsPerTask = 4;  // rows of one parallel task
 
 struct BaseTile {
   at::Tensor logits, probabilities;  // [rows, vocab]

@@ -7,7 +7,7 @@ namespace {
 
 // One column per field, so that equal fields stand together.
 template <class Record, class Number>
-void add_column(PayloadWriter& writer, std::span<const Record> records, Number Record::*field, std::string_view name) {
+void add_column(PayloadWriter& writer, std::span<const Record> records, Number Record::* field, std::string_view name) {
   std::vector<Number> column;
   column.reserve(records.size());
   for (const Record& record : records) column.push_back(record.*field);
@@ -16,7 +16,7 @@ void add_column(PayloadWriter& writer, std::span<const Record> records, Number R
 
 // Whole numbers below 2^53 travel as doubles.
 template <class Record, class Number>
-void add_whole(PayloadWriter& writer, std::span<const Record> records, Number Record::*field, std::string_view name) {
+void add_whole(PayloadWriter& writer, std::span<const Record> records, Number Record::* field, std::string_view name) {
   std::vector<double> column;
   column.reserve(records.size());
   for (const Record& record : records) column.push_back(static_cast<double>(record.*field));
@@ -24,7 +24,7 @@ void add_whole(PayloadWriter& writer, std::span<const Record> records, Number Re
 }
 
 template <class Record, class Number, class Column>
-void put_column(std::vector<Record>& records, Number Record::*field, const Column& column, bool& whole) {
+void put_column(std::vector<Record>& records, Number Record::* field, const Column& column, bool& whole) {
   if (records.empty()) records.resize(column.size());
   if (column.size() != records.size()) {
     whole = false;
@@ -46,14 +46,10 @@ constexpr std::pair<float P::*, const char*> kPositionFloats[] = {
     {&P::p_base, "p of the base"}, {&P::p, "p"}, {&P::margin_base, "margin of the base"}, {&P::margin, "margin"}};
 
 using W = WindowSums;
-constexpr std::pair<double W::*, const char*> kWindowReals[] = {{&W::nll, "nll"},
-                                                                {&W::nll_base, "nll of the base"},
-                                                                {&W::nll_difference, "nll difference"},
-                                                                {&W::kl, "kl"},
-                                                                {&W::kl_square, "kl squared"},
-                                                                {&W::margin_change, "margin change"},
-                                                                {&W::dp, "dp"},
-                                                                {&W::dp_square, "dp squared"}};
+constexpr std::pair<double W::*, const char*> kWindowReals[] = {
+    {&W::nll, "nll"}, {&W::nll_base, "nll of the base"}, {&W::nll_difference, "nll difference"},
+    {&W::kl, "kl"},   {&W::kl_square, "kl squared"},     {&W::margin_change, "margin change"},
+    {&W::dp, "dp"},   {&W::dp_square, "dp squared"}};
 
 }  // namespace
 

@@ -94,8 +94,7 @@ Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSum
 }
 
 Interval bootstrap(std::span<const WindowSums> windows, const WindowStatistic& statistic, const BootstrapOptions& options) {
-  return bootstrap_pair(
-      windows, windows, [&](const WindowSums& a, const WindowSums&) { return statistic(a); }, options);
+  return bootstrap_pair(windows, windows, [&](const WindowSums& a, const WindowSums&) { return statistic(a); }, options);
 }
 
 }  // namespace assay

@@ -1,5 +1,3 @@
-#include "assay/probe/sweep.h"
-
 #include <algorithm>
 #include <map>
 #include <numeric>
@@ -7,6 +5,7 @@
 #include "assay/base/text.h"
 #include "assay/probe/fork.h"
 #include "assay/probe/head.h"
+#include "assay/probe/sweep.h"
 
 namespace assay {
 namespace {
@@ -42,7 +41,12 @@ class Sweep {
  public:
   Sweep(const Network& network, std::span<const Window> windows, std::span<const ResolvedVariant> variants, const SweepOptions& options,
         const SweepSink& sink, Progress& progress)
-      : network_(network), windows_(windows), variants_(variants), options_(options), sink_(sink), progress_(progress),
+      : network_(network),
+        windows_(windows),
+        variants_(variants),
+        options_(options),
+        sink_(sink),
+        progress_(progress),
         labels_(scored_labels(windows)) {
     const Window& first = windows[0];
     shape_.sequences = static_cast<int64_t>(windows.size());
@@ -99,8 +103,7 @@ class Sweep {
     for (const ResolvedEdit& edit : variants_[variant].edits) {
       if (block_of(edit) != layer) continue;
       ASSAY_ASSIGN(const at::Tensor change, edit.make());
-      deltas[static_cast<size_t>(edit.site)] =
-          std::make_shared<const Matrix>(Matrix::pack(change, network_.compute(), network_.device()));
+      deltas[static_cast<size_t>(edit.site)] = std::make_shared<const Matrix>(Matrix::pack(change, network_.compute(), network_.device()));
     }
     return deltas;
   }

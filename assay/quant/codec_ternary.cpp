@@ -57,7 +57,9 @@ void set_tq1_0(std::byte* block, uint32_t i, int code) {
   const DigitPlace place = tq1_place(i);
   unsigned value = 0;  // the five digits as one number, most significant first; the fifth is 0 where only four are kept
   for (uint32_t n = 0; n < 5; ++n) {
-    const int digit = n >= place.digits ? 0 : n == place.digit ? code + 1 : static_cast<int>(ternary_digit(load_u8(block + place.byte), n)) + 1;
+    const int digit = n >= place.digits  ? 0
+                      : n == place.digit ? code + 1
+                                         : static_cast<int>(ternary_digit(load_u8(block + place.byte), n)) + 1;
     value = 3 * value + static_cast<unsigned>(digit);
   }
   block[place.byte] = static_cast<std::byte>((value * 256 + 242) / 243);
@@ -75,7 +77,8 @@ void set_q1_0(std::byte* block, uint32_t i, int code) {
 
 void decode_q2_0(const std::byte* block, float* out) {
   const float d = load_half(block);
-  for (uint32_t i = 0; i < 64; ++i) out[i] = d * static_cast<float>(static_cast<int>((load_u8(block + 2 + i / 4) >> (2 * (i % 4))) & 3u) - 1);
+  for (uint32_t i = 0; i < 64; ++i)
+    out[i] = d * static_cast<float>(static_cast<int>((load_u8(block + 2 + i / 4) >> (2 * (i % 4))) & 3u) - 1);
 }
 int get_q2_0(const std::byte* block, uint32_t i) { return static_cast<int>((load_u8(block + 2 + i / 4) >> (2 * (i % 4))) & 3u) - 1; }
 void set_q2_0(std::byte* block, uint32_t i, int code) {

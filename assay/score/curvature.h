@@ -1,8 +1,9 @@
 // The curvature table: predicted damage of every matrix at every type from one backward pass per window (design.md section 6).
 // For a random residual r of the logits with the softmax's Fisher matrix as covariance (labels drawn from the model, or random signs) and
 // g = the gradient it sends to a matrix's output, a change dW costs KL ~ 1/2 E (sum_t a_t)^2, a_t = g_t . dW x_t.
-//   token form     1/2 E sum_t a_t^2                          one product per (matrix, type), tokens may be sampled; drops cross-position terms
-//   centred form   token form of x_t - m, plus 1/2 E (sum_t g_t . dW m)^2, m the window's mean input weighted by |g_t|^2: what a change does
+//   token form     1/2 E sum_t a_t^2                          one product per (matrix, type), tokens may be sampled; drops cross-position
+//   terms centred form   token form of x_t - m, plus 1/2 E (sum_t g_t . dW m)^2, m the window's mean input weighted by |g_t|^2: what a
+//   change does
 //                  alike at all positions adds up with its sign (values add, a common shift of keys cancels); one more row per window
 //   segment form   1/2 E sum_segments (sum_t a_t)^2           one dot product per (matrix, type) and segment
 //   window form    the segment form with one segment: holds all cross-position terms, has the largest variance
@@ -65,17 +66,17 @@ struct CurvatureRow {
 
 struct CurvatureTable {
   std::vector<CurvatureRow> rows;
-  double forward_seconds = 0;    // forward, residuals, backward
-  double product_seconds = 0;    // per-type products, without making the changes
-  double change_seconds = 0;     // making the changes (encoding, decoding)
-  uint64_t labels = 0;           // scored positions times samples
+  double forward_seconds = 0;  // forward, residuals, backward
+  double product_seconds = 0;  // per-type products, without making the changes
+  double change_seconds = 0;   // making the changes (encoding, decoding)
+  uint64_t labels = 0;         // scored positions times samples
 };
 
-// Every scored position of every window gets a random residual. Units: a matrix on the windows of a pass; the caller's key must hold windows,
-// options and what the changes are made of. Errors: unknown tensor, non-finite values, kInterrupted.
+// Every scored position of every window gets a random residual. Units: a matrix on the windows of a pass; the caller's key must hold
+// windows, options and what the changes are made of. Errors: unknown tensor, non-finite values, kInterrupted.
 Result<CurvatureTable> curvature_table(const Network& network, std::span<const Window> windows, std::span<const CurvatureRequest> requests,
-                                       const ChangeMaker& change_of, const CurvatureOptions& options, Progress& progress = silent_progress(),
-                                       UnitCache& units = no_unit_cache());
+                                       const ChangeMaker& change_of, const CurvatureOptions& options,
+                                       Progress& progress = silent_progress(), UnitCache& units = no_unit_cache());
 
 // Predicted damage of a whole recipe with the interactions between matrices at the same position: the sum of the damages plus the products
 // of different matrices' terms, summed. `cells`: one chosen cell per matrix. One cell alone: its own damage.

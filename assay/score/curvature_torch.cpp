@@ -1,5 +1,3 @@
-#include "assay/score/curvature.h"
-
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -8,6 +6,7 @@
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
 #include "assay/probe/sweep.h"
+#include "assay/score/curvature.h"
 #include "assay/score/curvature_kernels.h"
 #include "assay/score/curvature_parts.h"
 #include "assay/score/token_sample.h"
@@ -18,8 +17,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-constexpr int64_t kBatchRows = 2048;    // tokens of one forward or backward
-constexpr int64_t kProductRows = 512;   // of one per-type product: input, output and gradient stay in cache
+constexpr int64_t kBatchRows = 2048;   // tokens of one forward or backward
+constexpr int64_t kProductRows = 512;  // of one per-type product: input, output and gradient stay in cache
 constexpr uint64_t kResidualStream = 1, kTokenStream = 2, kHeadStream = 3;
 
 std::span<float> row_of(at::Tensor& matrix, int64_t row) {
@@ -39,7 +38,7 @@ struct Pass {
   size_t begin = 0, count = 0;  // windows
   uint32_t sample = 0;
   std::span<const Window> windows;
-  std::vector<TokenSample> drawn;  // per window; every token in the segment and window forms
+  std::vector<TokenSample> drawn;               // per window; every token in the segment and window forms
   std::map<std::string, CurvatureParts> found;  // units that were finished before, by name
 };
 
@@ -58,8 +57,8 @@ struct HeadRows {
 
 class Curvature {
  public:
-  Curvature(const Network& network, std::span<const Window> windows, std::span<const CurvatureRequest> requests, const ChangeMaker& change_of,
-            const CurvatureOptions& options, Progress& progress, UnitCache& units)
+  Curvature(const Network& network, std::span<const Window> windows, std::span<const CurvatureRequest> requests,
+            const ChangeMaker& change_of, const CurvatureOptions& options, Progress& progress, UnitCache& units)
       : network_(network), windows_(windows), change_of_(change_of), options_(options), progress_(progress), units_(units) {
     for (const CurvatureRequest& request : requests) {
       CurvatureRow row{request.tensor, {}};
@@ -127,9 +126,7 @@ class Curvature {
     if (embedding != index_.end()) units.emplace_back(unit("embedding " + embedding->first, pass), embedding->second);
     return units;
   }
-  static std::string unit(std::string_view matrix, const Pass& pass) {
-    return curvature_unit(matrix, pass.begin, pass.count, pass.sample);
-  }
+  static std::string unit(std::string_view matrix, const Pass& pass) { return curvature_unit(matrix, pass.begin, pass.count, pass.sample); }
 
   // Looks the units of the pass up. True: all of them are there.
   Result<bool> find_units(Pass& pass) {
@@ -319,7 +316,8 @@ class Curvature {
     return parts;
   }
 
-  void head_window(CurvaturePart& part, const Pass& pass, size_t w, const HeadWindow& head, const HeadRows& rows, const Matrix& delta) const {
+  void head_window(CurvaturePart& part, const Pass& pass, size_t w, const HeadWindow& head, const HeadRows& rows,
+                   const Matrix& delta) const {
     const TokenSample& drawn = pass.drawn[w];
     const auto n = static_cast<int64_t>(rows.places.size());
     const at::Tensor e = delta.multiply(rows.x).to(at::kCPU);
@@ -442,8 +440,8 @@ class Curvature {
   static std::pair<at::Tensor, at::Tensor> mean_and_sum(const at::Tensor& x, const at::Tensor& g) {
     const at::Tensor inputs = x.to(at::kCPU).contiguous(), gradients = g.to(at::kCPU).contiguous();
     at::Tensor mean = at::empty({1, x.size(1)}), sum = at::empty({1, g.size(1)});
-    window_mean({inputs.const_data_ptr<float>(), static_cast<size_t>(inputs.numel())}, {gradients.const_data_ptr<float>(), static_cast<size_t>(gradients.numel())},
-                row_of(mean, 0), row_of(sum, 0));
+    window_mean({inputs.const_data_ptr<float>(), static_cast<size_t>(inputs.numel())},
+                {gradients.const_data_ptr<float>(), static_cast<size_t>(gradients.numel())}, row_of(mean, 0), row_of(sum, 0));
     return {mean.to(x.device()), sum.to(g.device())};
   }
 
@@ -457,7 +455,8 @@ class Curvature {
       for (int64_t window = 0; window < static_cast<int64_t>(pass.count); ++window)
         for (int64_t first = 0; first < tokens_; first += segment()) {
           const int64_t n = std::min(segment(), tokens_ - first);
-          outer.push_back(at::mm(g.narrow(0, window * tokens_ + first, n).t(), x.narrow(0, window * tokens_ + first, n)).mul_(scale_).flatten());
+          outer.push_back(
+              at::mm(g.narrow(0, window * tokens_ + first, n).t(), x.narrow(0, window * tokens_ + first, n)).mul_(scale_).flatten());
         }
     }
     table_.product_seconds += seconds_since(outer_clock);
@@ -504,7 +503,8 @@ class Curvature {
   Status embedding(const Pass& pass, const at::Tensor& g) {
     const auto row = index_.find(network_.embedding_tensor());
     if (row == index_.end()) return {};
-    ASSAY_ASSIGN(const CurvatureParts parts, parts_of(pass, unit("embedding " + row->first, pass), [&] { return make_embedding(row->second, pass, g); }));
+    ASSAY_ASSIGN(const CurvatureParts parts,
+                 parts_of(pass, unit("embedding " + row->first, pass), [&] { return make_embedding(row->second, pass, g); }));
     add_parts(row->second, pass, parts, true);
     return {};
   }
@@ -596,7 +596,8 @@ class Curvature {
 }  // namespace
 
 Result<CurvatureTable> curvature_table(const Network& network, std::span<const Window> windows, std::span<const CurvatureRequest> requests,
-                                       const ChangeMaker& change_of, const CurvatureOptions& options, Progress& progress, UnitCache& units) {
+                                       const ChangeMaker& change_of, const CurvatureOptions& options, Progress& progress,
+                                       UnitCache& units) {
   if (windows.empty()) return fail(ErrorCode::kUsage, "curvature: no windows");
   return Curvature(network, windows, requests, change_of, options, progress, units).run();
 }

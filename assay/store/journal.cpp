@@ -182,8 +182,9 @@ Status Journal::put(std::span<const FinishedUnit> units) {
   std::vector<Unit> fresh;
   for (const FinishedUnit& one : units) {
     if (one.payload.size() > kMaxPayloadBytes)
-      return fail(ErrorCode::kUsage, {"journal: unit of kind '" + one.key.kind() + "'", "has " + group_digits(one.payload.size()) + " bytes",
-                                      "at most " + group_digits(kMaxPayloadBytes), ""});
+      return fail(ErrorCode::kUsage,
+                  {"journal: unit of kind '" + one.key.kind() + "'", "has " + group_digits(one.payload.size()) + " bytes",
+                   "at most " + group_digits(kMaxPayloadBytes), ""});
     const double seconds = std::isfinite(one.facts.seconds) ? one.facts.seconds : 0;
     Unit unit{one.key.hex(), one.key.kind(), one.key.text(), one.payload, {seconds, one.facts.host}, state_->worker};
     ASSAY_ASSIGN(const std::optional<Unit> present, state_->find(state_->worker, own, unit.key));

@@ -19,8 +19,8 @@ namespace assay {
 using TokenId = int32_t;
 
 struct TokenizeOptions {
-  bool add_special = false;    // BOS/EOS as the vocabulary's own flags say
-  bool parse_special = true;   // "<|endoftext|>" in the text becomes its token
+  bool add_special = false;   // BOS/EOS as the vocabulary's own flags say
+  bool parse_special = true;  // "<|endoftext|>" in the text becomes its token
 };
 
 class Tokenizer {

@@ -19,7 +19,8 @@ std::string read(const std::string& path) {
 }
 
 interop::PythonRun run(const std::string& arguments) {
-  return interop::run_shell("cd " + interop::shell_quoted(ASSAY_SOURCE_DIR) + " && " + interop::shell_quoted(ASSAY_PROGRAM) + " " + arguments);
+  return interop::run_shell("cd " + interop::shell_quoted(ASSAY_SOURCE_DIR) + " && " + interop::shell_quoted(ASSAY_PROGRAM) + " " +
+                            arguments);
 }
 
 std::set<std::string> documented() {
@@ -60,7 +61,8 @@ TEST(Docs, ExamplesRun) {
   for (const auto& [command, arguments] : lines) {
     if (command == "optimize") continue;
     const std::string shorter = command == "imatrix" ? " --chunks 4" : "";
-    const auto result = interop::run_shell("cd " + interop::shell_quoted(scratch.string()) + " && " + interop::shell_quoted(ASSAY_PROGRAM) + " " + command + " " + arguments + shorter + " --quiet");
+    const auto result = interop::run_shell("cd " + interop::shell_quoted(scratch.string()) + " && " + interop::shell_quoted(ASSAY_PROGRAM) +
+                                           " " + command + " " + arguments + shorter + " --quiet");
     EXPECT_EQ(result.exit_code, 0) << command << " " << arguments << "\n" << result.output;
   }
   std::filesystem::remove_all(scratch);

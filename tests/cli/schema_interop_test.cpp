@@ -74,14 +74,16 @@ TEST(Schema, EveryCommandsResultFits) {
     const std::string output = (scratch / (std::to_string(number++) + ".json")).string();
     // A table that a later run reads keeps its name; it is checked too.
     const bool named = options.find("--json") != std::string::npos;
-    const auto run = interop::run_shell("cd " + interop::shell_quoted(scratch.string()) + " && " + interop::shell_quoted(ASSAY_PROGRAM) + " " + command +
-                                        " " + options + (named ? "" : " --json " + interop::shell_quoted(output)) + " --quiet --store none");
+    const auto run =
+        interop::run_shell("cd " + interop::shell_quoted(scratch.string()) + " && " + interop::shell_quoted(ASSAY_PROGRAM) + " " + command +
+                           " " + options + (named ? "" : " --json " + interop::shell_quoted(output)) + " --quiet --store none");
     EXPECT_EQ(run.exit_code, 0) << command << " " << options << "\n" << run.output;
     arguments.push_back(named ? (scratch / "table.json").string() : output);
     covered.insert(command);
   }
   const json schema = json::parse(read(kSchema));
-  for (const json& command : schema["properties"]["command"]["enum"]) EXPECT_TRUE(covered.contains(command)) << command << " is not checked";
+  for (const json& command : schema["properties"]["command"]["enum"])
+    EXPECT_TRUE(covered.contains(command)) << command << " is not checked";
   const auto checked = interop::run_python({"jsonschema"}, "check_schema.py", arguments);
   EXPECT_EQ(checked.exit_code, 0) << checked.output;
 

@@ -150,7 +150,7 @@ TEST(AtomicWriter, AFullDiskLeavesNothing) {
   for (const uint64_t expected : {uint64_t{0}, uint64_t{8} << 20}) {
     const int code = in_child([&] {
       ::signal(SIGXFSZ, SIG_IGN);
-      const struct rlimit limit { 4 << 20, 4 << 20 };
+      const struct rlimit limit{4 << 20, 4 << 20};
       ::setrlimit(RLIMIT_FSIZE, &limit);
       auto writer = AtomicWriter::create(scratch / "out", {.expected_bytes = expected});
       Status status = writer ? Status{} : Status(fail(writer.error()));
@@ -188,7 +188,7 @@ TEST(AtomicWriter, FilesGetTheUsualPermissions) {
   const mode_t mask = ::umask(022);
   ASSERT_TRUE(write_text_file(scratch / "out", "x", {}));
   ::umask(mask);
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat((scratch / "out").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0644u);
 }

@@ -33,7 +33,7 @@ Status fill_pattern(const TensorInfo& info, std::span<std::byte> out) {
 }
 
 template <class T>
-MetaValue array_of(MetaType element, std::vector<T> MetaArray::*member, std::vector<T> values) {
+MetaValue array_of(MetaType element, std::vector<T> MetaArray::* member, std::vector<T> values) {
   MetaArray array;
   array.element = element;
   array.*member = std::move(values);

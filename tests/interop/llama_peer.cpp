@@ -7,9 +7,8 @@
 //   llama_peer DIR load MODEL
 //   llama_peer DIR quantize IN OUT FTYPE [--imatrix FILE.dat] [--pure] [--leave-output-tensor] [--keep-split]
 //                  [--output-tensor-type ID] [--token-embedding-type ID] [--tensor-type REGEX=ID]... [--prune-layers L,L]
-//   llama_peer DIR tokenize MODEL TEXT [--parse-special] [--no-bos] [--vocab-only] [--cases]      (--cases: TEXT holds u32 size, bytes, ...)
-//   llama_peer DIR perplexity MODEL TEXT [--ctx N] [--chunks N] [--write-base FILE] [--nll]
-//   llama_peer DIR kld MODEL BASE [--chunks N]
+//   llama_peer DIR tokenize MODEL TEXT [--parse-special] [--no-bos] [--vocab-only] [--cases]      (--cases: TEXT holds u32 size, bytes,
+//   ...) llama_peer DIR perplexity MODEL TEXT [--ctx N] [--chunks N] [--write-base FILE] [--nll] llama_peer DIR kld MODEL BASE [--chunks N]
 //   llama_peer DIR speed MODEL TEXT [--ctx N] [--chunks N] [--threads N] [--warm] [--all-logits]
 // Exit: 0 done, 1 the library refused or failed (JSON holds "error"), 64 usage.
 #include <dlfcn.h>
@@ -29,6 +28,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -435,38 +435,56 @@ Json divergence(const Library& library, const Options& options) {
   const int chunks = std::min(options.number("--chunks", stored), stored);
   const size_t row_words = 2 * static_cast<size_t>((vocabulary + 1) / 2) + 4;
   model.start(context);
-  std::vector<double> divergences, probability_changes;
-  double loss_sum = 0, base_loss_sum = 0;
-  size_t same_top = 0;
+  struct Position {
+    double divergence, probability_change, loss, base_loss;
+    bool same_top;
+  };
+  // One scored position against its stored row.
+  const auto compare = [&](const float* row, const char* stored_row, int32_t label_token) {
+    float scale, lowest;
+    std::memcpy(&scale, stored_row, 4);
+    std::memcpy(&lowest, stored_row + 4, 4);
+    const auto [highest, log_sum] = norm_of(row, vocabulary);
+    double divergence = 0, base_label = 0;
+    int base_top = 0;
+    uint16_t base_top_code = 0;
+    for (int v = 0; v < vocabulary; ++v) {
+      uint16_t code;
+      std::memcpy(&code, stored_row + 8 + 2 * v, 2);
+      const double base_log = static_cast<double>(scale * static_cast<float>(code) + lowest);
+      if (base_log > -16) divergence += std::exp(base_log) * (base_log - (static_cast<double>(row[v] - highest) - log_sum));
+      if (v == 0 || code > base_top_code) base_top = v, base_top_code = code;
+      if (v == label_token) base_label = base_log;
+    }
+    const double label = static_cast<double>(row[label_token] - highest) - log_sum;
+    return Position{divergence, std::exp(label) - std::exp(base_label), -label, -base_label, std::max_element(row, row + vocabulary) - row == base_top};
+  };
+  std::vector<Position> positions;
   for (int chunk = 0; chunk < chunks; ++chunk) {
     const int32_t* chunk_tokens = tokens.data() + static_cast<ptrdiff_t>(chunk) * context;
     const float* logits = model.logits(chunk_tokens, context);
-    for (int t = context / 2; t + 1 < context; ++t) {
-      const char* stored_row = cursor.take(row_words * 2);
-      float scale, lowest;
-      std::memcpy(&scale, stored_row, 4);
-      std::memcpy(&lowest, stored_row + 4, 4);
-      const float* row = logits + static_cast<ptrdiff_t>(t) * vocabulary;
-      const auto [highest, log_sum] = norm_of(row, vocabulary);
-      double divergence_sum = 0;
-      int base_top = 0;
-      uint16_t base_top_code = 0;
-      double base_label = 0;
-      for (int v = 0; v < vocabulary; ++v) {
-        uint16_t code;
-        std::memcpy(&code, stored_row + 8 + 2 * v, 2);
-        const double base_log = static_cast<double>(scale * static_cast<float>(code) + lowest);
-        if (base_log > -16) divergence_sum += std::exp(base_log) * (base_log - (static_cast<double>(row[v] - highest) - log_sum));
-        if (v == 0 || code > base_top_code) base_top = v, base_top_code = code;
-        if (v == chunk_tokens[t + 1]) base_label = base_log;
-      }
-      const double label = static_cast<double>(row[chunk_tokens[t + 1]] - highest) - log_sum;
-      divergences.push_back(divergence_sum);
-      probability_changes.push_back(std::exp(label) - std::exp(base_label));
-      loss_sum -= label;
-      base_loss_sum -= base_label;
-      same_top += std::max_element(row, row + vocabulary) - row == base_top;
-    }
+    const int first = context / 2, scored = context - 1 - first;
+    const char* rows = cursor.take(row_words * 2 * static_cast<size_t>(scored));
+    const size_t begin = positions.size();
+    positions.resize(begin + static_cast<size_t>(scored));
+    std::vector<std::thread> workers;  // as llama.cpp spreads them
+    for (int worker = 0; worker < kThreads; ++worker)
+      workers.emplace_back([&, worker] {
+        for (int i = worker; i < scored; i += kThreads)
+          positions[begin + static_cast<size_t>(i)] = compare(logits + static_cast<ptrdiff_t>(first + i) * vocabulary,
+                                                              rows + row_words * 2 * static_cast<size_t>(i), chunk_tokens[first + i + 1]);
+      });
+    for (std::thread& worker : workers) worker.join();
+  }
+  std::vector<double> divergences, probability_changes;
+  double loss_sum = 0, base_loss_sum = 0;
+  size_t same_top = 0;
+  for (const Position& position : positions) {
+    divergences.push_back(position.divergence);
+    probability_changes.push_back(position.probability_change);
+    loss_sum += position.loss;
+    base_loss_sum += position.base_loss;
+    same_top += position.same_top;
   }
   const auto count = static_cast<double>(divergences.size());
   double mean = 0, change = 0, square = 0;
@@ -495,8 +513,8 @@ Json divergence(const Library& library, const Options& options) {
 Json run(const std::vector<std::string>& arguments) {
   if (arguments.size() < 2) throw Usage("llama_peer DIR version|load|quantize|tokenize|perplexity|kld|speed ...");
   const Options options({arguments.begin() + 2, arguments.end()},
-                        {"--pure", "--leave-output-tensor", "--keep-split", "--parse-special", "--no-bos", "--vocab-only", "--cases", "--nll", "--warm",
-                          "--all-logits"});
+                        {"--pure", "--leave-output-tensor", "--keep-split", "--parse-special", "--no-bos", "--vocab-only", "--cases",
+                         "--nll", "--warm", "--all-logits"});
   const std::string& mode = arguments[1];
   const Library library(arguments[0]);
   if (mode == "version") return {{"version", library.call<const char* (*)()>("llama_version")()}};

@@ -51,10 +51,28 @@ class ResumeTest : public testing::Test {
 
   static std::vector<std::string> optimize(const std::string& store, const std::string& output, const std::vector<std::string>& more = {}) {
     const std::string demo = ASSAY_SOURCE_DIR "/demo/";
-    std::vector<std::string> arguments = {
-        "optimize", demo + "reference-9m", "--like", "Q4_K_M", "--calibration", demo + "calibration.txt", "--evaluation", demo + "evaluation.txt",
-        "--ctx", "256", "--chunks", "10", "--types", "Q3_K,Q4_K,Q5_K,Q6_K", "-o", path(output), "--json", path(output + ".json"), "--store",
-        path(store), "--quiet", "--force"};
+    std::vector<std::string> arguments = {"optimize",
+                                          demo + "reference-9m",
+                                          "--like",
+                                          "Q4_K_M",
+                                          "--calibration",
+                                          demo + "calibration.txt",
+                                          "--evaluation",
+                                          demo + "evaluation.txt",
+                                          "--ctx",
+                                          "256",
+                                          "--chunks",
+                                          "10",
+                                          "--types",
+                                          "Q3_K,Q4_K,Q5_K,Q6_K",
+                                          "-o",
+                                          path(output),
+                                          "--json",
+                                          path(output + ".json"),
+                                          "--store",
+                                          path(store),
+                                          "--quiet",
+                                          "--force"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
@@ -94,7 +112,8 @@ TEST_F(ResumeTest, KilledRunEndsAsIfNeverKilled) {
   EXPECT_EQ(result_of("killed.gguf"), result_of("whole.gguf"));
   EXPECT_EQ(bytes_of(path("killed.gguf")), bytes_of(path("whole.gguf")));
   EXPECT_GT(units("killed.gguf", "units_found"), 0);
-  for (const auto& entry : fs::directory_iterator(scratch_)) EXPECT_EQ(entry.path().string().find(".tmp-assay"), std::string::npos) << entry.path();
+  for (const auto& entry : fs::directory_iterator(scratch_))
+    EXPECT_EQ(entry.path().string().find(".tmp-assay"), std::string::npos) << entry.path();
 }
 
 TEST_F(ResumeTest, SecondRunDoesNothingTwiceAndGivesTheSameBytes) {

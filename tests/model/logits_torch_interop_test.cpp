@@ -17,7 +17,8 @@ constexpr double kTolerance = 1e-4;  // float32 sums of a few hundred products i
 template <class T>
 std::vector<T> read_all(const std::filesystem::path& path) {
   std::vector<T> values(std::filesystem::file_size(path) / sizeof(T));
-  std::ifstream(path, std::ios::binary).read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
+  std::ifstream(path, std::ios::binary)
+      .read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
   return values;
 }
 
@@ -37,7 +38,8 @@ at::Tensor run(const Network& network, const at::Tensor& tokens, bool plain) {
 TEST(LogitsInterop, EqualTransformersInFloat32) {
   const std::filesystem::path dir = std::filesystem::path(testing::TempDir()) / "assay-tiny-models";
   std::filesystem::create_directories(dir);
-  const auto python = interop::run_python({"transformers", "torch", "numpy"}, "tiny_models.py", {dir.string(), ASSAY_SOURCE_DIR "/demo/reference-9m"});
+  const auto python =
+      interop::run_python({"transformers", "torch", "numpy"}, "tiny_models.py", {dir.string(), ASSAY_SOURCE_DIR "/demo/reference-9m"});
   ASSERT_EQ(python.exit_code, 0) << python.output;
   size_t compared = 0;
   for (const auto& entry : std::filesystem::directory_iterator(dir)) {
@@ -50,7 +52,8 @@ TEST(LogitsInterop, EqualTransformersInFloat32) {
     const at::Tensor tokens = at::tensor(read_all<int32_t>(entry.path() / "tokens.i32"), at::kInt).view({kSequences, kTokens});
     const at::Tensor expected = at::tensor(read_all<float>(entry.path() / "logits.f32")).view({kSequences * kTokens, -1});
     for (const bool plain : {false, true})
-      EXPECT_LT((run(**network, tokens, plain) - expected).abs().max().item<double>(), kTolerance) << name << (plain ? " (differentiable path)" : "");
+      EXPECT_LT((run(**network, tokens, plain) - expected).abs().max().item<double>(), kTolerance)
+          << name << (plain ? " (differentiable path)" : "");
     ++compared;
   }
   EXPECT_GE(compared, 13u);

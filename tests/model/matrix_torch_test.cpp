@@ -1,7 +1,6 @@
-#include "assay/model/matrix.h"
-
 #include <gtest/gtest.h>
 
+#include "assay/model/matrix.h"
 #include "assay/model/row_kernels.h"
 
 namespace assay {
@@ -69,7 +68,8 @@ TEST(RowKernels, EqualTheirDefinitionsInDouble) {
   const at::Tensor d = x.to(at::kDouble);
   const auto difference = [](const at::Tensor& a, const at::Tensor& b) { return (a.to(at::kDouble) - b).abs().max().item<double>(); };
   EXPECT_LT(difference(rms_norm(x, weight, 1e-5), d * (d.square().mean(-1, true) + 1e-5).rsqrt() * weight), 1e-5);
-  EXPECT_LT(difference(layer_norm(x, weight, bias, 1e-5), at::layer_norm(d, {96}, weight.to(at::kDouble), bias.to(at::kDouble), 1e-5)), 1e-5);
+  EXPECT_LT(difference(layer_norm(x, weight, bias, 1e-5), at::layer_norm(d, {96}, weight.to(at::kDouble), bias.to(at::kDouble), 1e-5)),
+            1e-5);
   EXPECT_LT(difference(silu_multiply(x, up), at::silu(d) * up), 1e-5);
   EXPECT_LT(difference(gelu_tanh(x), at::gelu(d, "tanh")), 1e-5);
 }

@@ -1,10 +1,9 @@
-#include "assay/probe/sweep.h"
-
 #include <gtest/gtest.h>
 
 #include "assay/base/random.h"
 #include "assay/probe/changes.h"
 #include "assay/probe/fork.h"
+#include "assay/probe/sweep.h"
 
 namespace assay {
 namespace {
@@ -36,12 +35,14 @@ std::vector<Window> random_windows(size_t count, size_t tokens, uint32_t score_b
 }
 
 ResolvedEdit requantize(const ChangeSource& source, int layer, Site site, const std::string& tensor, GgmlType type) {
-  return ResolvedEdit{layer, site, tensor + "=" + std::to_string(static_cast<int>(type)), [&source, tensor, type] { return source.requantized(tensor, type); }};
+  return ResolvedEdit{layer, site, tensor + "=" + std::to_string(static_cast<int>(type)),
+                      [&source, tensor, type] { return source.requantized(tensor, type); }};
 }
 
 using Observed = std::map<std::pair<size_t, size_t>, std::vector<PositionObservation>>;
 
-Observed run(const Network& network, std::span<const Window> windows, const std::vector<ResolvedVariant>& variants, uint64_t memory = uint64_t{1} << 30) {
+Observed run(const Network& network, std::span<const Window> windows, const std::vector<ResolvedVariant>& variants,
+             uint64_t memory = uint64_t{1} << 30) {
   Observed observed;
   SweepOptions options;
   options.memory = memory;
@@ -69,8 +70,9 @@ class SweepTest : public testing::TestWithParam<Compute> {
   // Every site of two blocks, embedding-and-head, several at once, and nothing.
   std::vector<ResolvedVariant> variants() {
     std::vector<ResolvedVariant> all;
-    const std::pair<Site, const char*> sites[] = {{Site::kQ, "attn_q"},       {Site::kK, "attn_k"},      {Site::kV, "attn_v"},   {Site::kO, "attn_output"},
-                                                  {Site::kGate, "ffn_gate"}, {Site::kUp, "ffn_up"}, {Site::kDown, "ffn_down"}};
+    const std::pair<Site, const char*> sites[] = {{Site::kQ, "attn_q"},      {Site::kK, "attn_k"},      {Site::kV, "attn_v"},
+                                                  {Site::kO, "attn_output"}, {Site::kGate, "ffn_gate"}, {Site::kUp, "ffn_up"},
+                                                  {Site::kDown, "ffn_down"}};
     for (const int layer : {2, 11})
       for (const auto& [site, name] : sites) {
         const std::string tensor = "blk." + std::to_string(layer) + "." + name + ".weight";

@@ -27,7 +27,8 @@ TEST(CodecInterop, DecodesAsTheGgufPackageBitForBit) {
     CounterRandom random(11, static_cast<uint64_t>(codec.info->type));
     std::vector<std::byte> data(bytes);
     for (std::byte& b : data) b = static_cast<std::byte>(random.next_below(256));
-    std::ofstream(dir / (std::string(codec.info->name) + ".bin"), std::ios::binary).write(reinterpret_cast<const char*>(data.data()), static_cast<std::streamsize>(bytes));
+    std::ofstream(dir / (std::string(codec.info->name) + ".bin"), std::ios::binary)
+        .write(reinterpret_cast<const char*>(data.data()), static_cast<std::streamsize>(bytes));
     written[codec.info->name] = std::move(data);
   }
   const auto python = interop::run_python({"gguf", "numpy"}, "decode_reference.py", {dir.string()});

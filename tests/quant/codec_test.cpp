@@ -44,7 +44,9 @@ TEST(Half, KnownValues) {
   EXPECT_EQ(float_to_half(65520.0f), 0x7C00);
   for (uint32_t h = 0; h < 0x10000; ++h) {
     const float value = half_to_float(static_cast<uint16_t>(h));
-    if (!std::isnan(value)) EXPECT_EQ(float_to_half(value), h);
+    if (!std::isnan(value)) {
+      EXPECT_EQ(float_to_half(value), h);
+    }
   }
 }
 
@@ -122,7 +124,9 @@ TEST(CodeAccess, MovesOneWeight) {
       EXPECT_EQ(codec.codes->get(moved.data(), i), other);
       codec.decode(moved.data(), n, after.data());
       for (uint32_t j = 0; j < n; ++j)
-        if (j != i) EXPECT_EQ(std::memcmp(&before[j], &after[j], 4), 0) << codec.info->name << " weight " << j << " moved with " << i;
+        if (j != i) {
+          EXPECT_EQ(std::memcmp(&before[j], &after[j], 4), 0) << codec.info->name << " weight " << j << " moved with " << i;
+        }
       codec.codes->set(moved.data(), i, code);
       codec.decode(moved.data(), n, after.data());
       EXPECT_EQ(after[i], before[i]) << codec.info->name;

@@ -1,5 +1,3 @@
-#include "assay/score/curvature.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -7,6 +5,7 @@
 
 #include "assay/probe/head.h"
 #include "assay/probe/sweep.h"
+#include "assay/score/curvature.h"
 #include "tests/model/tiny_models.h"
 
 namespace assay {
@@ -64,8 +63,9 @@ ChangeMaker random_changes(const Network& network, double size) {
   };
 }
 
-CurvatureTable table_of(const Network& network, std::span<const Window> windows, const std::vector<std::string>& tensors, const ChangeMaker& changes,
-                        const CurvatureOptions& options, const std::vector<GgmlType>& types = {GgmlType::kQ4_0}) {
+CurvatureTable table_of(const Network& network, std::span<const Window> windows, const std::vector<std::string>& tensors,
+                        const ChangeMaker& changes, const CurvatureOptions& options,
+                        const std::vector<GgmlType>& types = {GgmlType::kQ4_0}) {
   std::vector<CurvatureRequest> requests;
   for (const std::string& tensor : tensors) requests.push_back({tensor, types});
   auto table = curvature_table(network, windows, requests, changes, options);
@@ -73,19 +73,21 @@ CurvatureTable table_of(const Network& network, std::span<const Window> windows,
   return std::move(*table);
 }
 
-const std::vector<std::string> kBlockTensors = {"blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight",    "blk.1.attn_output.weight",
-                                                "blk.1.ffn_gate.weight", "blk.2.ffn_up.weight", "blk.2.ffn_down.weight"};
+const std::vector<std::string> kBlockTensors = {"blk.0.attn_q.weight",      "blk.0.attn_k.weight",   "blk.0.attn_v.weight",
+                                                "blk.1.attn_output.weight", "blk.1.ffn_gate.weight", "blk.2.ffn_up.weight",
+                                                "blk.2.ffn_down.weight"};
 
 // The logits of one window at its scored positions, with y[t] += strength * dW x[t] for t in [begin, end) at one tensor.
-at::Tensor changed_logits(const Network& network, const Window& window, const std::string& tensor, const at::Tensor& change, double strength, int64_t begin,
-                          int64_t end) {
+at::Tensor changed_logits(const Network& network, const Window& window, const std::string& tensor, const at::Tensor& change,
+                          double strength, int64_t begin, int64_t end) {
   at::NoGradGuard no_grad;
   at::Tensor h = *network.embed(token_matrix({&window, 1}));
   for (int layer = 0; layer < network.hyper().layers; ++layer) {
     const auto block = *network.plain_block(layer);
     h = block->forward(h, 1, kTokens, [&](Site site, const at::Tensor& x) {
       at::Tensor y = block->linear(site, x);
-      if (block->tensor(site) == tensor) y.narrow(0, begin, end - begin).add_(at::linear(x.narrow(0, begin, end - begin), change), strength);
+      if (block->tensor(site) == tensor)
+        y.narrow(0, begin, end - begin).add_(at::linear(x.narrow(0, begin, end - begin), change), strength);
       return y;
     });
   }
@@ -93,10 +95,13 @@ at::Tensor changed_logits(const Network& network, const Window& window, const st
 }
 
 // 1/2 sum over scored positions of Var_p(d), d the derivative of the logits: second-order KL per scored token.
-double second_order(const Network& network, const Window& window, const std::string& tensor, const at::Tensor& change, int64_t begin, int64_t end) {
+double second_order(const Network& network, const Window& window, const std::string& tensor, const at::Tensor& change, int64_t begin,
+                    int64_t end) {
   constexpr double kStep = 0.02;  // central difference: error of the third order, rounding 1e-5 of the derivative
   const at::Tensor p = at::softmax(changed_logits(network, window, tensor, change, 0, 0, kTokens), -1);
-  const at::Tensor d = (changed_logits(network, window, tensor, change, kStep, begin, end) - changed_logits(network, window, tensor, change, -kStep, begin, end)) / (2 * kStep);
+  const at::Tensor d = (changed_logits(network, window, tensor, change, kStep, begin, end) -
+                        changed_logits(network, window, tensor, change, -kStep, begin, end)) /
+                       (2 * kStep);
   const at::Tensor mean = (p * d).sum(-1, true);
   return 0.5 * (p * (d - mean).square()).sum(-1).mean().item<double>();
 }
@@ -163,7 +168,8 @@ double head_kl(const Network& network, std::span<const Window> windows, const at
   at::NoGradGuard no_grad;
   const at::Tensor x = network.final_norm_plain(*run_blocks(network, windows)).to(at::kDouble);
   const at::Tensor weight = network.plain_weight(network.head_tensor())->to(at::kDouble);
-  const at::Tensor p = at::log_softmax(at::mm(x, weight.t()), -1), q = at::log_softmax(at::mm(x, (weight + change.to(at::kDouble)).t()), -1);
+  const at::Tensor p = at::log_softmax(at::mm(x, weight.t()), -1),
+                   q = at::log_softmax(at::mm(x, (weight + change.to(at::kDouble)).t()), -1);
   return (p.exp() * (p - q)).sum(-1).mean().item<double>();
 }
 
@@ -200,7 +206,9 @@ TEST(Curvature, TiedEmbeddingHoldsBothEnds) {
       h = block->forward(h, 1, kTokens);
     }
     const at::Tensor x = network->final_norm_plain(h);
-    return (network->head().multiply(x) + strength * at::linear(x, change)).narrow(0, kScoreBegin, kTokens - 1 - kScoreBegin).to(at::kDouble);
+    return (network->head().multiply(x) + strength * at::linear(x, change))
+        .narrow(0, kScoreBegin, kTokens - 1 - kScoreBegin)
+        .to(at::kDouble);
   };
   const at::Tensor p = at::softmax(logits(0), -1);
   const at::Tensor d = (logits(0.02) - logits(-0.02)) / 0.04;

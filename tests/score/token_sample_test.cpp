@@ -25,7 +25,9 @@ TEST(TokenSample, DrawsExactlyTheCountRisingAndDistinct) {
       ASSERT_EQ(sample.positions.size(), count);
       for (size_t i = 0; i < count; ++i) {
         EXPECT_GE(sample.weights[i], 1 - 1e-12);
-        if (i > 0) EXPECT_GT(sample.positions[i], sample.positions[i - 1]);
+        if (i > 0) {
+          EXPECT_GT(sample.positions[i], sample.positions[i - 1]);
+        }
       }
     }
 }

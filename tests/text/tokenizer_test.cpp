@@ -76,8 +76,7 @@ TEST_P(VocabularyTest, GivesTheExpectedIds) {
 
 INSTANTIATE_TEST_SUITE_P(Pairs, VocabularyTest, testing::ValuesIn(kPairs), [](const auto& pair) {
   std::string name = std::string(pair.param.ids) + "_from_" + std::filesystem::path(pair.param.vocabulary).stem().string();
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 });
 
