@@ -8,8 +8,7 @@
 #include "assay/probe/sweep.h"
 #include "assay/score/curvature.h"
 #include "assay/score/curvature_kernels.h"
-#include "assay/score/curvature_parts.h"
-#include "assay/score/token_sample.h"
+#include "assay/score/curvature_pass.h"
 
 namespace assay {
 namespace {
@@ -20,40 +19,6 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 constexpr int64_t kBatchRows = 2048;   // tokens of one forward or backward
 constexpr int64_t kProductRows = 512;  // of one per-type product: input, output and gradient stay in cache
 constexpr uint64_t kResidualStream = 1, kTokenStream = 2, kHeadStream = 3;
-
-std::span<float> row_of(at::Tensor& matrix, int64_t row) {
-  return {matrix.mutable_data_ptr<float>() + row * matrix.size(1), static_cast<size_t>(matrix.size(1))};
-}
-std::span<const float> row_of(const at::Tensor& matrix, int64_t row) {
-  return {matrix.const_data_ptr<float>() + row * matrix.size(1), static_cast<size_t>(matrix.size(1))};
-}
-
-// Inputs x and output gradients g of one matrix as they enter the products: per window its drawn tokens (and the window's mean), or all.
-struct SiteRecord {
-  std::vector<at::Tensor> x, g;
-};
-
-// One group of windows and draw of residuals.
-struct Pass {
-  size_t begin = 0, count = 0;  // windows
-  uint32_t sample = 0;
-  std::span<const Window> windows;
-  std::vector<TokenSample> drawn;               // per window; every token in the segment and window forms
-  std::map<std::string, CurvatureParts> found;  // units that were finished before, by name
-};
-
-// A window's head: its rows, their residuals' sum.
-struct HeadWindow {
-  at::Tensor normed;    // [scored, d]
-  at::Tensor residual;  // [vocab], summed over the scored rows
-};
-
-// The head's rows that enter its products: some of a window's drawn tokens.
-struct HeadRows {
-  std::vector<size_t> places;  // among the drawn tokens
-  double factor = 1;           // what thinning them costs in weight
-  at::Tensor x, p, r;          // inputs (and their mean over the scored rows, last), probabilities, residuals
-};
 
 class Curvature {
  public:

@@ -2,28 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
+#include "tests/base/map_unit_cache.h"
 
 namespace assay {
 namespace {
 
-class MapCache final : public UnitCache {
- public:
-  Result<std::optional<std::string>> find(std::string_view unit) override {
-    const auto found = units.find(std::string(unit));
-    return found == units.end() ? std::optional<std::string>() : std::optional<std::string>(found->second);
-  }
-  Status keep(std::string_view unit, std::string payload, double) override {
-    if (full) return fail(ErrorCode::kNoSpace, "full");
-    units[std::string(unit)] = std::move(payload);
-    return {};
-  }
-  std::map<std::string, std::string> units;
-  bool full = false;
-};
+using testing_units::MapUnitCache;
 
 TEST(UnitCache, WorkIsDoneOncePerUnit) {
-  MapCache cache;
+  MapUnitCache cache;
   int done = 0;
   const auto work = [&]() -> Result<std::string> { return std::to_string(++done); };
   EXPECT_EQ(*find_or_make(cache, "a", work), "1");
@@ -40,7 +27,7 @@ TEST(UnitCache, WithoutOneEverythingIsDoneEachTime) {
 }
 
 TEST(UnitCache, FailedWorkIsNotKeptAndAFullCacheIsAnError) {
-  MapCache cache;
+  MapUnitCache cache;
   EXPECT_FALSE(find_or_make(cache, "a", []() -> Result<std::string> { return fail(ErrorCode::kInterrupted, "stop"); }));
   EXPECT_TRUE(cache.units.empty());
   cache.full = true;

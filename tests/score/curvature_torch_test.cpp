@@ -6,6 +6,7 @@
 #include "assay/probe/head.h"
 #include "assay/probe/sweep.h"
 #include "assay/score/curvature.h"
+#include "tests/base/map_unit_cache.h"
 #include "tests/model/tiny_models.h"
 
 namespace assay {
@@ -308,6 +309,57 @@ TEST(Curvature, CellsDoNotDependOnTheOtherRequests) {
   EXPECT_EQ(one.rows[0].cells[0].damage, all.rows[3].cells[1].damage);
   EXPECT_EQ(one.rows[0].cells[0].terms, all.rows[3].cells[1].terms);
   EXPECT_NE(all.rows[3].cells[0].damage, all.rows[3].cells[1].damage);
+}
+
+void expect_equal(const CurvatureTable& a, const CurvatureTable& b) {
+  ASSERT_EQ(a.rows.size(), b.rows.size());
+  for (size_t r = 0; r < a.rows.size(); ++r)
+    for (size_t c = 0; c < a.rows[r].cells.size(); ++c) {
+      EXPECT_EQ(a.rows[r].cells[c].damage, b.rows[r].cells[c].damage) << a.rows[r].tensor;
+      EXPECT_EQ(a.rows[r].cells[c].standard_error, b.rows[r].cells[c].standard_error) << a.rows[r].tensor;
+      EXPECT_EQ(a.rows[r].cells[c].terms, b.rows[r].cells[c].terms) << a.rows[r].tensor;
+    }
+}
+
+// Finished units are not made again, whichever they are, and the table is the same; also for a tied embedding, which has two.
+TEST(Curvature, ResumesFromWhateverUnitsThereAre) {
+  for (const bool tied : {false, true}) {
+    const auto network = tiny_network(tied);
+    const auto windows = some_windows(3, false);
+    size_t changes_made = 0;
+    const ChangeMaker make = random_changes(*network, 0.05);
+    const ChangeMaker counted = [&](const std::string& tensor, GgmlType type) {
+      ++changes_made;
+      return make(tensor, type);
+    };
+    std::vector<CurvatureRequest> requests;
+    for (const std::string& tensor : kBlockTensors) requests.push_back({tensor, {GgmlType::kQ4_0, GgmlType::kQ5_0}});
+    requests.push_back({"token_embd.weight", {GgmlType::kQ4_0, GgmlType::kQ5_0}});
+    const auto run = [&](UnitCache& units) {
+      changes_made = 0;
+      auto table = curvature_table(*network, windows, requests, counted, CurvatureOptions{}, silent_progress(), units);
+      EXPECT_TRUE(table) << table.error().message;
+      return std::move(*table);
+    };
+    const CurvatureTable whole = run(no_unit_cache());
+    testing_units::MapUnitCache units;
+    expect_equal(run(units), whole);
+    const size_t all = kBlockTensors.size() + (tied ? 2 : 1);
+    EXPECT_EQ(units.kept, all);
+    expect_equal(run(units), whole);
+    EXPECT_EQ(changes_made, 0u);
+    EXPECT_EQ(units.kept, all);
+    size_t removed = 0, number = 0;
+    for (auto at = units.units.begin(); at != units.units.end(); ++number)
+      if (number % 2 == 0) {
+        at = units.units.erase(at);
+        ++removed;
+      } else {
+        ++at;
+      }
+    expect_equal(run(units), whole);
+    EXPECT_EQ(changes_made, 2 * removed);
+  }
 }
 
 TEST(Curvature, NoWindowsIsAnError) {
