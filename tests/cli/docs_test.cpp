@@ -80,7 +80,7 @@ TEST(Cli, ExitCodesSayWhatHappened) {
 
 TEST(Cli, EqualRunsGiveEqualJsonExceptRun) {
   const auto strip = [](std::string text) { return text.substr(0, text.find("\"run\"")); };
-  const std::string arguments = "eval demo/reference-9m --text demo/evaluation.txt --chunks 2 --quiet --json -";
+  const std::string arguments = "eval demo/reference-9m --text demo/evaluation.txt --chunks 2 --quiet --store none --json -";
   const auto first = run(arguments), second = run(arguments + " --threads 1");
   ASSERT_EQ(first.exit_code, 0) << first.output;
   EXPECT_EQ(strip(first.output), strip(second.output));
