@@ -457,7 +457,8 @@ Json divergence(const Library& library, const Options& options) {
       if (v == label_token) base_label = base_log;
     }
     const double label = static_cast<double>(row[label_token] - highest) - log_sum;
-    return Position{divergence, std::exp(label) - std::exp(base_label), -label, -base_label, std::max_element(row, row + vocabulary) - row == base_top};
+    return Position{divergence, std::exp(label) - std::exp(base_label), -label, -base_label,
+                    std::max_element(row, row + vocabulary) - row == base_top};
   };
   std::vector<Position> positions;
   for (int chunk = 0; chunk < chunks; ++chunk) {
