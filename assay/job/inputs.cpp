@@ -39,6 +39,15 @@ uint64_t memory_budget(const RunSettings& settings) {
   return static_cast<uint64_t>(info.totalram) * info.mem_unit / 4 * 3;
 }
 
+NetworkOptions network_options(const RunSettings& settings) {
+  NetworkOptions options;
+  options.compute = settings.compute;
+  options.device = settings.device;
+  options.memory_limit = memory_budget(settings) / 2;
+  options.threads = settings.threads;
+  return options;
+}
+
 Result<OpenModel> open_model(const std::string& path, const RunSettings& settings, Progress& progress) {
   OpenModel model;
   model.path = path;
@@ -47,12 +56,7 @@ Result<OpenModel> open_model(const std::string& path, const RunSettings& setting
   for (const std::string& warning : model.checkpoint->warnings()) progress.log("warning: " + warning);
   ASSAY_ASSIGN(Tokenizer tokenizer, Tokenizer::from_metadata(model.checkpoint->metadata()));
   model.tokenizer = std::make_shared<const Tokenizer>(std::move(tokenizer));
-  NetworkOptions options;
-  options.compute = settings.compute;
-  options.device = settings.device;
-  options.memory_limit = memory_budget(settings) / 2;
-  options.threads = settings.threads;
-  ASSAY_ASSIGN(model.network, Network::load(model.checkpoint, options, progress));
+  ASSAY_ASSIGN(model.network, Network::load(model.checkpoint, network_options(settings), progress));
   return model;
 }
 

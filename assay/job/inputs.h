@@ -23,6 +23,9 @@ void apply_settings(const RunSettings& settings);
 // Bytes a job may use in all: the setting, or three quarters of what the machine has.
 uint64_t memory_budget(const RunSettings& settings);
 
+// How a model is loaded under these settings.
+NetworkOptions network_options(const RunSettings& settings);
+
 Result<OpenModel> open_model(const std::string& path, const RunSettings& settings, Progress& progress);
 // Reads and cuts a text; refuses windows beyond the model's context.
 Result<ProbeSet> open_windows(const TextInput& text, const OpenModel& model);

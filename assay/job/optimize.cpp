@@ -218,13 +218,8 @@ class Optimizer {
     const auto open_written = [&]() -> Result<std::shared_ptr<const Network>> {
       ASSAY_TRY(write(candidate));
       ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(candidate.file.path()));
-      NetworkOptions options;
-      options.compute = settings_.compute;
-      options.device = settings_.device;
-      options.memory_limit = memory_budget(settings_) / 2;
-      options.threads = settings_.threads;
       progress_.stage("measure " + candidate.measured.name, evaluation_.windows.size());
-      return Network::load(checkpoint, options);
+      return Network::load(checkpoint, network_options(settings_));
     };
     UnitKey key = store_->key("measured recipe");
     key.add("recipe", sha256_hex(to_text(candidate.recipe))).add("imatrix", fingerprint(*imatrix_));
