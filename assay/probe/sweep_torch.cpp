@@ -10,8 +10,9 @@
 namespace assay {
 namespace {
 
-constexpr size_t kBase = static_cast<size_t>(-1);  // the unedited model among a stream's members
-constexpr int64_t kMaxBatchRows = 8192;            // more rows per product gain nothing and cost cache
+constexpr size_t kBase = static_cast<size_t>(-1);         // the unedited model among a stream's members
+constexpr int64_t kMaxBatchRows = 1024;                   // more rows per product gain nothing and cost cache
+constexpr uint64_t kMaxHeadMemory = uint64_t{192} << 20;  // the same for logits in flight
 
 // A stream and the variants that are still identical on it.
 struct Stream {
@@ -199,7 +200,7 @@ class Sweep {
 
   Status reduce(const at::Tensor& base, std::span<const HeadStream> heads, std::span<const std::vector<size_t>> members) {
     const size_t scored = windows_[0].scored();
-    return compare_heads(network_, base, network_, heads, labels_, HeadOptions{options_.memory / 4},
+    return compare_heads(network_, base, network_, heads, labels_, HeadOptions{std::min(options_.memory / 4, kMaxHeadMemory)},
                          [&](size_t stream, std::span<const PositionObservation> rows) {
                            for (const size_t variant : members[stream])
                              for (size_t w = 0; w < windows_.size(); ++w) sink_(variant, w, rows.subspan(w * scored, scored));
