@@ -50,11 +50,18 @@ Run declare_imatrix(CLI::App& app) {
          "--output-format", [options](const std::string& f) { options->format = f == "dat" ? ImatrixFormat::kDat : ImatrixFormat::kGguf; },
          "gguf or dat")
       ->check(CLI::IsMember({"gguf", "dat"}));
+  app.add_option("--full", options->full, "also write the inputs' full second moments (safetensors), which --codes needs");
+  app.add_option("--full-in", options->full_in, "second moments to merge into --full, without --text (repeatable)");
   app.add_flag("--show-statistics", *show, "print statistics of every entry");
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, "text file, or - for standard input; without it the --in-file files are merged");
   return [=](Context& context) -> Result<Outcome> {
-    if (text->path.empty() && options->in_files.empty()) return fail(ErrorCode::kUsage, "imatrix: give --text, or --in-file to merge");
+    if (text->path.empty() && options->in_files.empty() && options->full_in.empty())
+      return fail(ErrorCode::kUsage, "imatrix: give --text, or --in-file or --full-in to merge");
+    if (!options->full_in.empty() && (options->full.empty() || !text->path.empty()))
+      return fail(ErrorCode::kUsage, "imatrix: --full-in needs --full and no --text");
+    if (!options->full.empty() && options->save_frequency > 0)
+      return fail(ErrorCode::kUsage, "imatrix: --save-frequency and --full do not go together: --full goes on by itself after a stop");
     if (options->save_frequency > 0 && options->output.empty()) return fail(ErrorCode::kUsage, "imatrix: --save-frequency needs --output");
     options->text = {text->path, text->windows};
     options->force = context.common.force;
@@ -69,9 +76,18 @@ Run declare_imatrix(CLI::App& app) {
                       {"tokens", made.tokens},
                       {"chunk_count", made.imatrix.chunk_count}};
     add_units(made.units, outcome);
+    if (!options->full.empty()) {
+      outcome.result["full"] = options->full;
+      outcome.result["damping"] = made.damping;
+      outcome.result["warnings"] = made.warnings;
+      outcome.inputs.insert(outcome.inputs.end(), options->full_in.begin(), options->full_in.end());
+      for (const std::string& warning : made.warnings) outcome.text += "warning: " + warning + "\n";
+      for (const auto& [role, damping] : made.damping) outcome.text += fmt::format("damping of {} inputs: {}\n", role, damping);
+      outcome.text += "second moments: " + options->full + "\n";
+    }
     if (*show) {
       const auto statistics = imatrix_statistics(made.imatrix);
-      outcome.text = statistics_table(statistics);
+      outcome.text += statistics_table(statistics);
       outcome.result["statistics"] = statistics_json(statistics);
     }
     outcome.text += fmt::format("{} entries from {} tokens{}\n", made.imatrix.entries.size(), group_digits(made.tokens),

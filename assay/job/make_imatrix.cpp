@@ -1,5 +1,6 @@
 #include "assay/job/make_imatrix.h"
 
+#include "assay/job/make_moments.h"
 #include "assay/job/unit_store.h"
 #include "assay/probe/collect_imatrix.h"
 
@@ -26,6 +27,26 @@ Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const 
   if (!options.text.path.empty() && options.text.path != "-") output.inputs.push_back(options.text.path);
   if (options.text.path.empty()) {  // merging alone
     result.imatrix = earlier;
+    if (!options.full_in.empty()) {
+      std::vector<MomentsFile> files;
+      for (const std::string& path : options.full_in) {
+        ASSAY_ASSIGN(MomentsFile file, MomentsFile::open(path));
+        files.push_back(std::move(file));
+      }
+      output.inputs.insert(output.inputs.end(), options.full_in.begin(), options.full_in.end());
+      ASSAY_TRY(merge_moments(files, options.full, output));
+    }
+  } else if (!options.full.empty()) {
+    ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
+    ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
+    ASSAY_ASSIGN(MadeMoments made, make_moments(model, set, options.text.path, options.process_output, options.full, output, progress));
+    Imatrix fresh = std::move(made.imatrix);
+    fresh.datasets.clear();
+    ASSAY_ASSIGN(result.imatrix, finish(fresh));
+    result.damping = std::move(made.damping);
+    result.warnings = std::move(made.warnings);
+    result.windows = set.windows.size();
+    result.tokens = set.windows.size() * set.ctx;
   } else {
     ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
     ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));

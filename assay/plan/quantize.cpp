@@ -183,8 +183,13 @@ Status write_model(const Checkpoint& checkpoint, const OutputFile& output, const
   write.inputs = checkpoint.paths();
   std::unordered_map<std::string, const TensorInfo*> sources;
   for (size_t i = 0; i < output.tensors.size(); ++i) sources[output.tensors[i].name] = checkpoint.find(output.sources[i]);
-  const auto fill = [&](const TensorInfo& tensor, std::span<std::byte> out) {
-    return encode_tensor_into(checkpoint, *sources.at(tensor.name), tensor.type, imatrix, options.threads, out);
+  const auto fill = [&](const TensorInfo& tensor, std::span<std::byte> out) -> Status {
+    const TensorInfo& source = *sources.at(tensor.name);
+    if (options.encode) {
+      ASSAY_ASSIGN(const bool encoded, options.encode(source, tensor.type, out));
+      if (encoded) return {};
+    }
+    return encode_tensor_into(checkpoint, source, tensor.type, imatrix, options.threads, out);
   };
   const std::vector<std::string> paths = output_paths(output, path);
   std::error_code error;

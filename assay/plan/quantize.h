@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,9 +55,13 @@ struct OutputFile {
 // Errors: kMismatch (the recipe names a tensor the model lacks), kBadInput (a type its rows cannot hold), and gguf_layout's.
 Result<OutputFile> plan_output(const Checkpoint& checkpoint, const OutputRequest& request);
 
+// Encodes one of the checkpoint's tensors into `out`; false: it leaves this tensor to encode_tensor_into().
+using TensorEncoder = std::function<Result<bool>(const TensorInfo& source, GgmlType type, std::span<std::byte> out)>;
+
 struct WriteModelOptions {
   bool force = false;
-  int threads = 0;  // 0: all
+  int threads = 0;         // 0: all
+  TensorEncoder encode{};  // asked first; may be empty
 };
 // Writes the file, or the parts "x-00001-of-0000N.gguf" of "x.gguf". A part appears whole or not at all; if one fails, those written
 // before it are removed. Errors: write_gguf's and encode_tensor's.

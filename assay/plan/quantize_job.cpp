@@ -282,7 +282,8 @@ Result<QuantizeReport> quantize_model(const Checkpoint& checkpoint, const Quanti
   report.file_bytes = output.file_bytes;
   report.tensor_bytes = output.tensor_bytes;
   report.bpw = output.bpw();
-  if (!options.dry_run) ASSAY_TRY(write_model(checkpoint, output, request.imatrix, path, {options.force, options.threads}, progress));
+  if (!options.dry_run)
+    ASSAY_TRY(write_model(checkpoint, output, request.imatrix, path, {options.force, options.threads, options.encode}, progress));
   return report;
 }
 

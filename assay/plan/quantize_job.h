@@ -35,6 +35,7 @@ struct QuantizeOptions {
   int threads = 0;                               // 0: all
   bool force = false;                            // replace existing outputs
   bool dry_run = false;                          // sizes and types only
+  TensorEncoder encode{};                        // asked for every tensor before the plain encoders; may be empty
 };
 
 struct QuantizedTensor {

@@ -1,8 +1,8 @@
 // Four-bit floating point with block scales: MXFP4 (E8M0 scale per 32), NVFP4 (UE4M3 scale per 16). Layouts: methods.md 4.2.3.
 #include <array>
-#include <bit>
 
 #include "assay/quant/families.h"
+#include "assay/quant/fp4_scales.h"
 #include "assay/quant/half.h"
 
 namespace assay {
@@ -10,18 +10,6 @@ namespace {
 
 // E2M1 values, doubled: the scales carry the factor 1/2.
 constexpr float kE2M1[16] = {0, 1, 2, 3, 4, 6, 8, 12, -0.0f, -1, -2, -3, -4, -6, -8, -12};
-
-// 2^(e - 128); e = 0 and 1 give subnormal numbers.
-float e8m0_half(unsigned e) { return std::bit_cast<float>(e < 2 ? 0x00200000u << e : (e - 1) << 23); }
-
-// Unsigned E4M3 with bias 7, halved; 0 and the NaN code decode to 0.
-float ue4m3_half(unsigned code) {
-  if (code == 0 || code == 0x7F) return 0;
-  const unsigned exponent = (code >> 3) & 15u, mantissa = code & 7u;
-  const float value = exponent == 0 ? static_cast<float>(mantissa) * 0x1.0p-9f
-                                    : (1.0f + static_cast<float>(mantissa) * 0.125f) * std::bit_cast<float>((exponent + 120u) << 23);
-  return 0.5f * value;
-}
 
 void decode_mxfp4(const std::byte* block, float* out) {
   const float scale = e8m0_half(load_u8(block));

@@ -1,0 +1,19 @@
+// How the codes of a quantized tensor are chosen once type and scales are settled. Torch-free.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace assay {
+
+enum class Codes : uint8_t {
+  kNearest,   // each weight's nearest code under importance-weighted scales
+  kFeedback,  // column by column, the remaining error carried on to the columns that follow (GPTQ / LDLQ)
+  kBest,      // feedback, then codes and scales improved in turn until the error stops falling
+};
+
+std::string_view name_of(Codes codes);  // "nearest", "feedback", "best"
+std::optional<Codes> find_codes(std::string_view name);
+
+}  // namespace assay

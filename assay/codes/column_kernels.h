@@ -1,0 +1,48 @@
+// The inner loops of choosing codes under second moments: one block of columns, sixteen rows side by side, one per lane.
+// A row's result depends on that row only. Torch-free, thread-safe; equal bytes on every CPU capability.
+// Words: x weights, v decoded values, e = x - v; H second moments of the inputs; g = e H of the block's columns, the descent direction.
+// Non-goals: products across blocks (encode_codes.h), reading and writing of formats (quant/scale_layout.h).
+#pragma once
+
+#include <cstdint>
+
+#include "assay/quant/scale_layout.h"
+
+namespace assay::codes {
+
+inline constexpr int kRows = 16;        // lanes
+inline constexpr int kColumns = 256;    // most columns of a block
+inline constexpr int kMostGroups = 16;  // scale groups of a block
+
+// One block of columns of sixteen rows; [column][row] and [group][row].
+struct Strip {
+  alignas(64) float x[kColumns][kRows];
+  alignas(64) float v[kColumns][kRows];
+  alignas(64) float g[kColumns][kRows];  // feedback: what later columns carry over to this one
+  alignas(64) float code[kColumns][kRows];
+  alignas(64) float scale[kMostGroups][kRows];  // as stored: whole numbers in most formats
+  alignas(64) float minimum[kMostGroups][kRows];
+  alignas(64) float unit[kMostGroups][kRows], min_unit[kMostGroups][kRows];  // of the group's format block
+  alignas(64) float error[kRows];                                            // feedback: sum of D r^2; descent: how much the error fell
+};
+
+// The block's part of the second moments, H = L diag(D) L^T with L unit lower triangular; all row-major with kColumns between rows.
+struct Moments {
+  int columns = 0;
+  const float* h = nullptr;
+  const float* lower = nullptr;
+  const float* diagonal = nullptr;  // D
+};
+
+// Error feedback from the last column to the first (LDLQ): every column takes the code nearest to x + g, and passes its error on.
+void feedback(const ScaleLayout& layout, const Moments& moments, Strip& strip);
+// The same sum of D r^2 for codes that are given.
+void feedback_error(const Moments& moments, Strip& strip);
+// One sweep of coordinate descent over the codes; scales stay.
+void descend_codes(const ScaleLayout& layout, const Moments& moments, Strip& strip);
+// Every group's scale and minimum, then units, each at its best with all else fixed; codes stay.
+void descend_scales(const ScaleLayout& layout, const Moments& moments, Strip& strip);
+// v from codes and scales.
+void decode(const ScaleLayout& layout, int columns, Strip& strip);
+
+}  // namespace assay::codes

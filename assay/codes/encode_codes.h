@@ -1,0 +1,35 @@
+// Encodes a matrix into a ggml type with codes (and scales) chosen for what they do to the layer's output: the error of a row is
+// e H e^T, e = w - w~, H the second moments of the layer's input (methods.md 4.5). The file format does not change.
+// Scales start from the importance-weighted search of quant/. Deterministic; a row's bytes depend on that row only.
+// Non-goals: grid types (IQ1 .. IQ3), collecting H.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "assay/base/result.h"
+#include "assay/codes/codes.h"
+#include "assay/codes/second_moment.h"
+#include "assay/file/gguf.h"
+
+namespace assay {
+
+// True where codes can be chosen: formats with a code per weight (quant/scale_layout.h) that can also be encoded.
+bool can_choose_codes(GgmlType type);
+
+struct CodesReport {
+  // Sums over rows of e H e^T: nearest codes, then after feedback, then in the end. Each at most the one before, row by row.
+  double nearest = 0, feedback = 0, final = 0;
+  int sweeps = 0;  // of descent
+};
+
+// weight: [rows, k] float32 CPU; out: the rows' bytes. `rows_at_once` bounds memory: about 20 bytes per weight of so many rows.
+Result<CodesReport> encode_codes(GgmlType type, const at::Tensor& weight, const SecondMoment& moment, Codes codes, int threads,
+                                 std::span<std::byte> out, int64_t rows_at_once = 4096);
+
+}  // namespace assay
