@@ -72,7 +72,7 @@ class BackwardPass {
     x_ = norm(weights_.attention_norm, hyper_, h);
     if (fused()) {
       const at::Tensor qkv = product(Site::kQkv, x_);
-      q_ = by_head(qkv.narrow(1, 0, q_width()), hyper_.heads);
+      q_ = by_head(qkv.narrow(1, 0, q_width()), hyper_.heads).contiguous();
       k_ = by_head(qkv.narrow(1, q_width(), kv_width()), hyper_.kv_heads).contiguous();
       v_ = by_head(qkv.narrow(1, q_width() + kv_width(), kv_width()), hyper_.kv_heads).contiguous();
     } else {

@@ -10,17 +10,21 @@ namespace {
 
 bool on_panels(const at::Tensor& x) { return x.is_cpu() && panel::float32_supported(); }
 
-// A product's tasks: one panel of outputs and some rows each; neighbours share the panel.
+// A product's tasks: one panel of outputs and some rows each. Neighbours share the panel and, kGroup blocks at a time, the rows, so that
+// those of a long product stay in the second cache from panel to panel.
 struct Task {
   int64_t first_out, outputs, first_row, rows;
 };
+constexpr int64_t kGroup = 2;
 
 template <class Body>
 void for_each_task(int64_t rows, int64_t out, const Body& body) {
-  const int64_t blocks = (rows + panel::kRows - 1) / panel::kRows;
-  at::parallel_for(0, panel::panels(out) * blocks, 1, [&](int64_t begin, int64_t end) {
+  const int64_t blocks = (rows + panel::kRows - 1) / panel::kRows, panels = panel::panels(out);
+  at::parallel_for(0, panels * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t first_out = task / blocks * panel::kOutputs, first_row = task % blocks * panel::kRows;
+      const int64_t first_block = task / (panels * kGroup) * kGroup, together = std::min(kGroup, blocks - first_block);
+      const int64_t place = task - first_block * panels;
+      const int64_t first_out = place / together * panel::kOutputs, first_row = (first_block + place % together) * panel::kRows;
       body(Task{first_out, std::min(panel::kOutputs, out - first_out), first_row, std::min(panel::kRows, rows - first_row)});
     }
   });
@@ -68,7 +72,11 @@ at::Tensor bilinear_rows(const at::Tensor& g, const at::Tensor& w, const at::Ten
       part[r] =
           row::dot(product + r * panel::kOutputs, inputs + (task.first_row + r) * in + task.first_out, static_cast<size_t>(task.outputs));
   });
-  return parts.sum(0);
+  at::Tensor terms = at::zeros({rows}, x.options());
+  float* sums = terms.mutable_data_ptr<float>();
+  for (int64_t p = 0; p < parts.size(0); ++p)
+    for (int64_t r = 0; r < rows; ++r) sums[r] += to[p * rows + r];
+  return terms;
 }
 
 }  // namespace assay

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "assay/model/network.h"
+#include "assay/model/panel_product.h"
 #include "tests/model/tiny_models.h"
 
 namespace assay {
@@ -71,7 +72,7 @@ TEST_P(BlockGradients, EqualThoseOfTheOperators) {
 
 // Neither the other sequences nor the threads change a bit.
 TEST_P(BlockGradients, OfASequenceDoNotDependOnWhatRunsWithIt) {
-  if (!__builtin_cpu_supports("avx512f")) GTEST_SKIP() << "this CPU takes ATen's operators";
+  if (!panel::float32_supported()) GTEST_SKIP() << "this CPU takes ATen's operators";
   const auto [architecture, sequences, tokens, window] = GetParam();
   const auto block = *network_->plain_block(1);
   const BlockGradient all = block->backward(h_, g_, sequences, tokens);
