@@ -10,8 +10,8 @@ namespace {
 
 bool on_panels(const at::Tensor& x) { return x.is_cpu() && panel::float32_supported(); }
 
-// A product's tasks: one panel of outputs and some rows each. Neighbours share the panel and, kGroup blocks at a time, the rows, so that
-// those of a long product stay in the second cache from panel to panel.
+// A product's tasks: one panel of outputs and one of equal blocks of rows each, so that threads have equal work. Neighbours share the panel
+// and, kGroup blocks at a time, the rows, so that those of a long product stay in the second cache from panel to panel.
 struct Task {
   int64_t first_out, outputs, first_row, rows;
 };
@@ -24,8 +24,9 @@ void for_each_task(int64_t rows, int64_t out, const Body& body) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t first_block = task / (panels * kGroup) * kGroup, together = std::min(kGroup, blocks - first_block);
       const int64_t place = task - first_block * panels;
-      const int64_t first_out = place / together * panel::kOutputs, first_row = (first_block + place % together) * panel::kRows;
-      body(Task{first_out, std::min(panel::kOutputs, out - first_out), first_row, std::min(panel::kRows, rows - first_row)});
+      const int64_t first_out = place / together * panel::kOutputs, block = first_block + place % together;
+      const int64_t first_row = block * rows / blocks;
+      body(Task{first_out, std::min(panel::kOutputs, out - first_out), first_row, (block + 1) * rows / blocks - first_row});
     }
   });
 }
