@@ -1,11 +1,13 @@
 // Rates of the matrix products that every run is made of, in GFLOP/s: the arithmetic limit that stands beside the other figures.
-// usage: product_bench [threads]      One line of JSON per compute mode and shape.
+// usage: product_bench [threads]      One line of JSON per compute mode and shape; then the products of backward and of the curvature
+// table.
 #include <fmt/format.h>
 
 #include <chrono>
 
 #include "assay/base/parallel.h"
 #include "assay/model/matrix.h"
+#include "assay/model/stored_product.h"
 
 namespace {
 
@@ -42,5 +44,17 @@ int main(int count, char** arguments) {
                    2e-9 * static_cast<double>(rows * out * in) / seconds);
       }
     }
+  for (const auto& [out, in] : shapes) {
+    const at::Tensor weight = at::randn({out, in});
+    for (const int64_t rows : {512, 1024, 2048, 4096}) {
+      const at::Tensor g = at::randn({rows, out}), x = at::randn({rows, in});
+      const auto print = [&](const char* product, double seconds) {
+        fmt::print("{{\"product\": \"{}\", \"rows\": {}, \"out\": {}, \"in\": {}, \"gflops\": {:.1f}}}\n", product, rows, out, in,
+                   2e-9 * static_cast<double>(rows * out * in) / seconds);
+      };
+      print("backward", best_seconds([&] { (void)multiply_stored(g, weight); }));
+      print("terms", best_seconds([&] { (void)bilinear_rows(g, weight, x); }));
+    }
+  }
   return 0;
 }

@@ -16,4 +16,10 @@ at::Tensor attend(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, 
 // The same without gradient, by our own kernels (attention_rows.h) where the CPU has what they need.
 at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin);
 
+// Gradients at q, k and v of attend() over whole sequences (all positions, shapes as there) from g at its result, by our own kernels.
+struct AttentionGradients {
+  at::Tensor q, k, v;
+};
+AttentionGradients attend_gradient(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& g);
+
 }  // namespace assay

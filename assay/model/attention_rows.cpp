@@ -16,15 +16,32 @@ int64_t padded(int64_t tokens) { return panel::panels(tokens) * panel::kOutputs;
 
 }  // namespace
 
+KeyRange keys_of(const AttentionShape& shape, int64_t query, int64_t queries) {
+  const int64_t position = shape.query_begin + query;
+  const int64_t lowest = shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
+  const int64_t from = lowest / panel::kOutputs * panel::kOutputs;
+  return {from, padded(position + queries) - from};
+}
+
+float exponentials(const AttentionShape& shape, const KeyRange& range, int64_t query, float* scores) {
+  const int64_t position = shape.query_begin + query;
+  const int64_t oldest = shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
+  return row::exponentials(scores, static_cast<size_t>(oldest - range.from), static_cast<size_t>(position + 1 - range.from),
+                           static_cast<size_t>(range.count));
+}
+
+void pack_tokens(const AttentionShape& shape, const float* x, int64_t stride, std::vector<float>& panels) {
+  const int64_t d = shape.head_dim;
+  panels.resize(static_cast<size_t>(padded(shape.tokens) * d));
+  for (int64_t first = 0; first < shape.tokens; first += panel::kOutputs)
+    panel::pack_float32(x + first * stride, d, std::min(panel::kOutputs, shape.tokens - first), panels.data() + first * d, stride);
+}
+
 void PackedKeys::pack(const AttentionShape& shape, const float* k, const float* v, int64_t stride) {
   shape_ = shape;
-  const int64_t d = shape.head_dim, all = padded(shape.tokens), bytes = d * static_cast<int64_t>(sizeof(float));
-  plain_.resize(static_cast<size_t>(shape.tokens * d));
-  keys_.resize(static_cast<size_t>(all * d));
+  const int64_t d = shape.head_dim, all = padded(shape.tokens);
+  pack_tokens(shape, k, stride, keys_);
   values_.assign(static_cast<size_t>(panel::panels(d) * panel::kOutputs * all), 0.0f);
-  for (int64_t t = 0; t < shape.tokens; ++t) std::memcpy(plain_.data() + t * d, k + t * stride, static_cast<size_t>(bytes));
-  for (int64_t first = 0; first < shape.tokens; first += panel::kOutputs)
-    panel::pack_float32(plain_.data() + first * d, d, std::min(panel::kOutputs, shape.tokens - first), keys_.data() + first * d);
   for (int64_t first = 0; first < d; first += panel::kOutputs) {
     const auto width = static_cast<size_t>(std::min(panel::kOutputs, d - first)) * sizeof(float);
     float* to = values_.data() + first * all;
@@ -38,24 +55,18 @@ void PackedKeys::attend(const float* q, int64_t q_stride, float* out, int64_t ou
   queries_.resize(static_cast<size_t>(kQueries * d));
   scores_.resize(static_cast<size_t>(kQueries * all));
   for (int64_t begin = 0; begin < shape_.queries; begin += kQueries) {
-    const int64_t count = std::min(kQueries, shape_.queries - begin), first_position = shape_.query_begin + begin;
-    // The keys that any of these queries may look at, to whole panels.
-    const int64_t lowest = shape_.window > 0 ? std::max<int64_t>(0, first_position - shape_.window + 1) : 0;
-    const int64_t from = lowest / panel::kOutputs * panel::kOutputs, keys = padded(first_position + count) - from;
+    const int64_t count = std::min(kQueries, shape_.queries - begin);
+    const KeyRange range = keys_of(shape_, begin, count);
+    const int64_t from = range.from, keys = range.count;
     for (int64_t r = 0; r < count; ++r)
       for (int64_t i = 0; i < d; ++i) queries_[static_cast<size_t>(r * d + i)] = q[(begin + r) * q_stride + i] * scale;
     for (int64_t key = 0; key < keys; key += panel::kOutputs)
-      panel::multiply_float32({count, d, keys, false}, queries_.data(), keys_.data() + (from + key) * d, panel::kOutputs,
+      panel::multiply_float32({count, d, keys, false, 0}, queries_.data(), keys_.data() + (from + key) * d, panel::kOutputs,
                               scores_.data() + key);
     float inverse[kQueries];
-    for (int64_t r = 0; r < count; ++r) {
-      const int64_t position = first_position + r;
-      const int64_t oldest = shape_.window > 0 ? std::max<int64_t>(0, position - shape_.window + 1) : 0;
-      inverse[r] = 1.0f / row::exponentials(scores_.data() + r * keys, static_cast<size_t>(oldest - from),
-                                            static_cast<size_t>(position + 1 - from), static_cast<size_t>(keys));
-    }
+    for (int64_t r = 0; r < count; ++r) inverse[r] = 1.0f / exponentials(shape_, range, begin + r, scores_.data() + r * keys);
     for (int64_t first = 0; first < d; first += panel::kOutputs)
-      panel::multiply_float32({count, keys, out_stride, false}, scores_.data(), values_.data() + first * all + from * panel::kOutputs,
+      panel::multiply_float32({count, keys, out_stride, false, 0}, scores_.data(), values_.data() + first * all + from * panel::kOutputs,
                               std::min(panel::kOutputs, d - first), out + begin * out_stride + first);
     for (int64_t r = 0; r < count; ++r)
       for (int64_t i = 0; i < d; ++i) out[(begin + r) * out_stride + i] *= inverse[r];

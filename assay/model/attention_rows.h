@@ -17,6 +17,16 @@ struct AttentionShape {
   int64_t window = 0;  // how many positions back a query looks, itself included; 0: all
 };
 
+// The keys that some queries may look at, to whole panels: tokens [from, from + count), those behind the last token included.
+struct KeyRange {
+  int64_t from = 0, count = 0;
+};
+KeyRange keys_of(const AttentionShape& shape, int64_t query, int64_t queries);
+// Scores of the query-th query over `range` -> exponentials, 0 where it may not look; returns their sum.
+float exponentials(const AttentionShape& shape, const KeyRange& range, int64_t query, float* scores);
+// x [tokens, head_dim] of one head, `stride` floats between tokens, as panels of 64 tokens: the weights of a product over head_dim.
+void pack_tokens(const AttentionShape& shape, const float* x, int64_t stride, std::vector<float>& panels);
+
 // Keys and values of one head of one sequence, packed; used for every query head that shares them.
 class PackedKeys {
  public:
@@ -27,7 +37,7 @@ class PackedKeys {
 
  private:
   AttentionShape shape_;
-  std::vector<float> plain_, keys_, values_;  // [tokens, d]; panels of 64 keys [d, 64]; panels of 64 of d [padded tokens, 64]
+  std::vector<float> keys_, values_;  // panels of 64 keys [d, 64]; panels of 64 of d [padded tokens, 64]
   std::vector<float> queries_, scores_;
 };
 

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "assay/model/attention.h"
+#include "assay/model/attention_gradient.h"
 #include "assay/model/attention_rows.h"
 #include "assay/model/panel_product.h"
 
@@ -56,6 +57,33 @@ at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor
       for (int64_t head = first_head; head < first_head + heads_per_task; ++head) {
         const int64_t at = (sequence * queries * heads + head) * d;
         keys.attend(q_data + at, heads * d, out_data + at, heads * d);
+      }
+    }
+  });
+  return out;
+}
+
+AttentionGradients attend_gradient(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& g) {
+  const int64_t sequences = q.size(0), tokens = q.size(1), heads = hyper.heads, kv_heads = hyper.kv_heads, d = hyper.head_dim;
+  const AttentionShape shape{tokens, d, 0, tokens, hyper.sliding_window < tokens ? hyper.sliding_window : 0};
+  const at::Tensor q_rows = q.contiguous(), k_rows = k.contiguous(), v_rows = v.contiguous(), g_rows = g.contiguous();
+  AttentionGradients out{at::empty_like(q_rows), at::zeros_like(k_rows), at::zeros_like(v_rows)};
+  const float* q_data = q_rows.const_data_ptr<float>();
+  const float* k_data = k_rows.const_data_ptr<float>();
+  const float* v_data = v_rows.const_data_ptr<float>();
+  const float* g_data = g_rows.const_data_ptr<float>();
+  float* to_q = out.q.mutable_data_ptr<float>();
+  float* to_k = out.k.mutable_data_ptr<float>();
+  float* to_v = out.v.mutable_data_ptr<float>();
+  // A task is a head of keys with all its query heads, whose gradients meet there.
+  at::parallel_for(0, sequences * kv_heads, 1, [&](int64_t begin, int64_t end) {
+    AttentionGradient gradient;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t sequence = task / kv_heads, kv_head = task % kv_heads, kv_at = (sequence * tokens * kv_heads + kv_head) * d;
+      gradient.keys(shape, k_data + kv_at, v_data + kv_at, kv_heads * d);
+      for (int64_t head = kv_head * heads / kv_heads; head < (kv_head + 1) * heads / kv_heads; ++head) {
+        const int64_t at = (sequence * tokens * heads + head) * d;
+        gradient.backward(q_data + at, g_data + at, heads * d, to_q + at, to_k + kv_at, to_v + kv_at);
       }
     }
   });

@@ -7,11 +7,6 @@ namespace {
 
 size_t index_of(Site site) { return static_cast<size_t>(site); }
 
-at::Tensor norm(const NormWeights& weights, const Hyper& hyper, const at::Tensor& x) {
-  return hyper.norm == NormKind::kRms ? rms_norm(x, weights.weight, hyper.norm_eps)
-                                      : layer_norm(x, weights.weight, weights.bias, hyper.norm_eps);
-}
-
 at::Tensor query_rows(const at::Tensor& x, int64_t sequences, int64_t tokens, int64_t begin, int64_t end) {
   if (begin == 0 && end == tokens) return x;
   return x.reshape({sequences, tokens, x.size(1)}).narrow(1, begin, end - begin).reshape({sequences * (end - begin), x.size(1)});

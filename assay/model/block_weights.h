@@ -37,5 +37,9 @@ inline RopePairs rope_pairs(const Hyper& hyper) {
 
 // The norm of `hyper`'s kind, differentiable.
 at::Tensor plain_norm(const NormWeights& weights, const Hyper& hyper, const at::Tensor& x);
+// The same by row kernels.
+at::Tensor norm(const NormWeights& weights, const Hyper& hyper, const at::Tensor& x);
+// Gradient at x from g at the norm's result; row kernels on the CPU.
+at::Tensor norm_gradient(const NormWeights& weights, const Hyper& hyper, const at::Tensor& x, const at::Tensor& g);
 
 }  // namespace assay

@@ -102,7 +102,7 @@ void multiply_panels(const at::Tensor& x, const at::Tensor& packed, at::Tensor& 
   at::parallel_for(0, packed.size(0) * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t first_out = task / blocks * panel::kOutputs, first_row = task % blocks * panel::kRows;
-      const panel::Rows some{std::min(panel::kRows, rows - first_row), in, out, add};
+      const panel::Rows some{std::min(panel::kRows, rows - first_row), in, out, add, 0};
       const int64_t outputs = std::min(panel::kOutputs, out - first_out), x_at = first_row * in, w_at = first_out * in;
       float* corner = to + first_row * out + first_out;
       if (bf16) {

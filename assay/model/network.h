@@ -1,5 +1,5 @@
 // A model that runs: weights decoded on demand under a memory limit, the forward of one block in stages, the head.
-// Without gradient: packed matrices and row kernels, rule of rows. With gradient: PlainBlock, ordinary ATen operators.
+// Without gradient: packed matrices and row kernels, rule of rows. With gradient: PlainBlock.
 // Non-goals: which blocks run in which order, on which streams (probe/).
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "assay/base/progress.h"
 #include "assay/base/result.h"
@@ -58,12 +59,27 @@ class Block {
   std::unique_ptr<Weights> weights_;
 };
 
-// One block with plain float32 weights and differentiable operators, for the backward by blocks.
+// What a backward through a block gives: the gradient at its input, and at each product its input x [rows, in] and the gradient g
+// [rows, out] at its output.
+struct SiteGradient {
+  Site site;
+  at::Tensor x, g;
+};
+struct BlockGradient {
+  at::Tensor input;
+  std::vector<SiteGradient> sites;
+};
+
+// One block with plain float32 weights, for the backward by blocks.
 class PlainBlock {
  public:
   bool has(Site site) const;
   at::Tensor linear(Site site, const at::Tensor& x) const;
-  at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;
+  at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;  // differentiable
+  // h: the block's input, g_out: the gradient at its output. On CPUs with AVX-512 by our own kernels, rule of rows by sequence.
+  BlockGradient backward(const at::Tensor& h, const at::Tensor& g_out, int64_t sequences, int64_t tokens) const;
+  // The same by differentiating forward(), on any device.
+  BlockGradient backward_by_operators(const at::Tensor& h, const at::Tensor& g_out, int64_t sequences, int64_t tokens) const;
   std::string tensor(Site site) const;  // its GGUF name
 
   struct Weights;
@@ -99,7 +115,9 @@ class Network {
   Result<at::Tensor> embed(const at::Tensor& tokens) const;
   at::Tensor final_norm(const at::Tensor& h) const;
   at::Tensor final_norm_plain(const at::Tensor& h) const;  // differentiable
-  const Matrix& head() const;                              // [vocab, d]
+  // Gradient at h from g at final_norm(h).
+  at::Tensor final_norm_gradient(const at::Tensor& h, const at::Tensor& g) const;
+  const Matrix& head() const;  // [vocab, d]
 
   // A matrix as stored, [out, in] float32 on the CPU.
   Result<at::Tensor> plain_weight(const std::string& tensor) const;

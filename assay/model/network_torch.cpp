@@ -166,13 +166,13 @@ Result<at::Tensor> Network::embed(const at::Tensor& tokens) const {
   return h;
 }
 
-at::Tensor Network::final_norm(const at::Tensor& h) const {
-  const Hyper& hyper = *state_->hyper;
-  const NormWeights& norm = state_->output_norm;
-  return hyper.norm == NormKind::kRms ? rms_norm(h, norm.weight, hyper.norm_eps) : layer_norm(h, norm.weight, norm.bias, hyper.norm_eps);
-}
+at::Tensor Network::final_norm(const at::Tensor& h) const { return norm(state_->output_norm, *state_->hyper, h); }
 
 at::Tensor Network::final_norm_plain(const at::Tensor& h) const { return plain_norm(state_->output_norm, *state_->hyper, h); }
+
+at::Tensor Network::final_norm_gradient(const at::Tensor& h, const at::Tensor& g) const {
+  return norm_gradient(state_->output_norm, *state_->hyper, h, g);
+}
 
 Result<at::Tensor> Network::plain_weight(const std::string& tensor) const { return state_->loader->read(tensor); }
 

@@ -43,16 +43,22 @@ struct BFloat16 {
   ASSAY_TARGET_INLINE static __m512 add(__m512 sum, Vector x, Vector w) { return _mm512_dpbf16_ps(sum, x, w); }
 };
 
+// Where x[row][input] lies: rows side by side, or (turned) inputs side by side.
+template <bool kTurned>
+int64_t place(int64_t row, int64_t input, int64_t stride) {
+  return kTurned ? input * stride + row : row * stride + input;
+}
+
 // A pass over some of the inputs: where its sums come from and go to.
 struct Pass {
-  int64_t in, steps;
+  int64_t x_stride, steps;
   bool first, last;
   bool add;        // to y, in the last pass
   int64_t stride;  // of y
   __mmask16 columns[kVectors];
 };
 
-template <class Operand, int kRowCount>
+template <class Operand, bool kTurned, int kRowCount>
 ASSAY_TARGET void tile(const Pass& pass, const typename Operand::Element* x, const typename Operand::Element* panel, float* unfinished,
                        float* y) {
   __m512 sum[kRowCount][kVectors];
@@ -60,12 +66,12 @@ ASSAY_TARGET void tile(const Pass& pass, const typename Operand::Element* x, con
     ASSAY_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] =
         pass.first ? _mm512_setzero_ps() : _mm512_loadu_ps(unfinished + r * kOutputs + v * 16);
   }
-  const int64_t in = pass.in;
+  const int64_t stride = pass.x_stride;
   for (int64_t s = 0; s < pass.steps; ++s) {
     typename Operand::Vector w[kVectors];
     ASSAY_UNROLL for (int v = 0; v < kVectors; ++v) w[v] = Operand::weights(panel + (s * kVectors + v) * 16 * Operand::kInputs);
     ASSAY_UNROLL for (int r = 0; r < kRowCount; ++r) {
-      const typename Operand::Vector input = Operand::input(x + r * in + s * Operand::kInputs);
+      const typename Operand::Vector input = Operand::input(x + place<kTurned>(r, s * Operand::kInputs, stride));
       ASSAY_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Operand::add(sum[r][v], input, w[v]);
     }
   }
@@ -84,13 +90,40 @@ ASSAY_TARGET void tile(const Pass& pass, const typename Operand::Element* x, con
   }
 }
 
+// Weights in a panel: a step's outputs follow those of the step before.
 template <class Operand>
-void multiply(const Rows& rows, const typename Operand::Element* x, const typename Operand::Element* panel, int64_t outputs, float* y) {
+struct Packed {
+  const typename Operand::Element* panel;
+  const typename Operand::Element* steps(int64_t first, int64_t) { return panel + first * kOutputs * Operand::kInputs; }
+};
+
+// Weights as they lie in memory, [in, ..]: the steps of a pass are brought together first, 1 part in 50 of its arithmetic.
+struct AsStored {
+  using Element = float;
+  AsStored(const float* weights, int64_t row_stride, int64_t count) : from(weights), stride(row_stride), outputs(count) {
+    if (outputs < kOutputs) std::memset(panel, 0, sizeof panel);
+  }
+  const float* steps(int64_t first, int64_t count) {
+    for (int64_t s = 0; s < count; ++s)
+      std::memcpy(panel + s * kOutputs, from + (first + s) * stride, static_cast<size_t>(outputs) * sizeof(float));
+    return panel;
+  }
+  const float* from;
+  int64_t stride, outputs;
+  alignas(64) float panel[kSteps * kOutputs];
+};
+
+template <class Operand, bool kTurned, class Weights>
+void multiply(const Rows& rows, const typename Operand::Element* x, Weights& weights, int64_t outputs, float* y) {
   alignas(64) float unfinished[kRowsPerPass * kOutputs];
-  constexpr decltype(&tile<Operand, 1>) kTails[] = {nullptr,          tile<Operand, 1>, tile<Operand, 2>,
-                                                    tile<Operand, 3>, tile<Operand, 4>, tile<Operand, 5>};
+  constexpr decltype(&tile<Operand, kTurned, 1>) kTails[] = {nullptr,
+                                                             tile<Operand, kTurned, 1>,
+                                                             tile<Operand, kTurned, 2>,
+                                                             tile<Operand, kTurned, 3>,
+                                                             tile<Operand, kTurned, 4>,
+                                                             tile<Operand, kTurned, 5>};
   Pass pass;
-  pass.in = rows.in;
+  pass.x_stride = rows.x_stride != 0 ? rows.x_stride : rows.in;
   pass.add = rows.add;
   pass.stride = rows.stride;
   for (int v = 0; v < kVectors; ++v) {
@@ -104,12 +137,12 @@ void multiply(const Rows& rows, const typename Operand::Element* x, const typena
       pass.steps = std::min(kSteps, all_steps - step);
       pass.first = step == 0;
       pass.last = step + pass.steps == all_steps;
-      const auto* weights = panel + step * kOutputs * Operand::kInputs;
-      const auto* inputs = x + step * Operand::kInputs;
+      const auto* panel = weights.steps(step, pass.steps);
+      const auto inputs = [&](int64_t row) { return x + place<kTurned>(row, step * Operand::kInputs, pass.x_stride); };
       int64_t r = begin;
       for (; r + kTile <= end; r += kTile)
-        tile<Operand, kTile>(pass, inputs + r * rows.in, weights, unfinished + (r - begin) * kOutputs, y + r * rows.stride);
-      if (r < end) kTails[end - r](pass, inputs + r * rows.in, weights, unfinished + (r - begin) * kOutputs, y + r * rows.stride);
+        tile<Operand, kTurned, kTile>(pass, inputs(r), panel, unfinished + (r - begin) * kOutputs, y + r * rows.stride);
+      if (r < end) kTails[end - r](pass, inputs(r), panel, unfinished + (r - begin) * kOutputs, y + r * rows.stride);
     }
   }
 }
@@ -127,13 +160,14 @@ bool has_matrix_units() {
   return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmxBf16) != 0;
 }
 
-void pack_float32(const float* weight, int64_t in, int64_t outputs, float* to) {
+void pack_float32(const float* weight, int64_t in, int64_t outputs, float* to, int64_t stride) {
+  const int64_t row = stride != 0 ? stride : in;
   constexpr int64_t kBlock = 64;  // inputs turned together: the block of `to` stays in the first cache
   if (outputs < kOutputs) std::memset(to, 0, static_cast<size_t>(kOutputs * in) * sizeof *to);
   for (int64_t begin = 0; begin < in; begin += kBlock) {
     const int64_t end = std::min(begin + kBlock, in);
     for (int64_t o = 0; o < outputs; ++o)
-      for (int64_t i = begin; i < end; ++i) to[i * kOutputs + o] = weight[o * in + i];
+      for (int64_t i = begin; i < end; ++i) to[i * kOutputs + o] = weight[o * row + i];
   }
 }
 
@@ -162,10 +196,20 @@ ASSAY_TARGET void round_bf16(const float* from, int64_t n, uint16_t* to) {
 }
 
 void multiply_float32(const Rows& rows, const float* x, const float* panel, int64_t outputs, float* y) {
-  multiply<Float32>(rows, x, panel, outputs, y);
+  Packed<Float32> weights{panel};
+  multiply<Float32, false>(rows, x, weights, outputs, y);
 }
 void multiply_bf16(const Rows& rows, const uint16_t* x, const uint16_t* panel, int64_t outputs, float* y) {
-  multiply<BFloat16>(rows, x, panel, outputs, y);
+  Packed<BFloat16> weights{panel};
+  multiply<BFloat16, false>(rows, x, weights, outputs, y);
+}
+void multiply_stored(const Rows& rows, const float* x, const float* w, int64_t w_stride, int64_t outputs, float* y) {
+  AsStored weights(w, w_stride, outputs);
+  multiply<Float32, false>(rows, x, weights, outputs, y);
+}
+void multiply_turned(const Rows& rows, const float* x, const float* w, int64_t w_stride, int64_t outputs, float* y) {
+  AsStored weights(w, w_stride, outputs);
+  multiply<Float32, true>(rows, x, weights, outputs, y);
 }
 
 }  // namespace assay::panel
@@ -177,11 +221,13 @@ namespace assay::panel {
 bool float32_supported() { return false; }
 bool bf16_supported() { return false; }
 bool has_matrix_units() { return false; }
-void pack_float32(const float*, int64_t, int64_t, float*) {}
+void pack_float32(const float*, int64_t, int64_t, float*, int64_t) {}
 void pack_bf16(const float*, int64_t, int64_t, uint16_t*) {}
 void round_bf16(const float*, int64_t, uint16_t*) {}
 void multiply_float32(const Rows&, const float*, const float*, int64_t, float*) {}
 void multiply_bf16(const Rows&, const uint16_t*, const uint16_t*, int64_t, float*) {}
+void multiply_stored(const Rows&, const float*, const float*, int64_t, int64_t, float*) {}
+void multiply_turned(const Rows&, const float*, const float*, int64_t, int64_t, float*) {}
 
 }  // namespace assay::panel
 

@@ -21,9 +21,9 @@ bool bf16_supported();
 // It also multiplies bfloat16 tiles in matrix units (AMX), which this file does not use.
 bool has_matrix_units();
 
-// One panel from `outputs` <= 64 rows of a weight matrix [.., in]; `to` holds 64 * in elements.
-void pack_float32(const float* weight, int64_t in, int64_t outputs, float* to);
-// Rounded to nearest, ties to even; subnormal values become 0. `in` is even.
+// One panel from `outputs` <= 64 rows of a weight matrix [.., in], `stride` floats between rows (0: in); `to` holds 64 * in elements.
+void pack_float32(const float* weight, int64_t in, int64_t outputs, float* to, int64_t stride = 0);
+// The same without gaps, rounded to nearest, ties to even; subnormal values become 0. `in` is even.
 void pack_bf16(const float* weight, int64_t in, int64_t outputs, uint16_t* to);
 // Rounds n values like pack_bf16.
 void round_bf16(const float* from, int64_t n, uint16_t* to);
@@ -31,11 +31,17 @@ void round_bf16(const float* from, int64_t n, uint16_t* to);
 struct Rows {
   int64_t count = 0;
   int64_t in = 0;
-  int64_t stride = 0;  // of y, in elements
-  bool add = false;    // y += x W^T: the finished sum is added once
+  int64_t stride = 0;    // of y, in elements
+  bool add = false;      // y += x W^T: the finished sum is added once
+  int64_t x_stride = 0;  // between rows of x, in elements; 0: in
 };
-// x: [count, in] without gaps; y: `outputs` <= 64 columns of each row are written.
+// x: [count, in]; y: `outputs` <= 64 columns of each row are written.
 void multiply_float32(const Rows& rows, const float* x, const float* panel, int64_t outputs, float* y);
 void multiply_bf16(const Rows& rows, const uint16_t* x, const uint16_t* panel, int64_t outputs, float* y);
+
+// For backward, y = x W with W [in, ..] as it lies in memory, w_stride between its rows: `outputs` <= 64 of its columns from w on.
+void multiply_stored(const Rows& rows, const float* x, const float* w, int64_t w_stride, int64_t outputs, float* y);
+// The same with x turned, [in, count]: x_stride lies between inputs, the rows side by side.
+void multiply_turned(const Rows& rows, const float* x, const float* w, int64_t w_stride, int64_t outputs, float* y);
 
 }  // namespace assay::panel

@@ -15,11 +15,6 @@ at::Tensor PlainBlock::linear(Site site, const at::Tensor& x) const {
   return at::linear(x, weights_->matrices[index], weights_->biases[index]);
 }
 
-at::Tensor plain_norm(const NormWeights& weights, const Hyper& hyper, const at::Tensor& x) {
-  if (hyper.norm == NormKind::kLayer) return at::layer_norm(x, {x.size(-1)}, weights.weight, weights.bias, hyper.norm_eps);
-  return x * (x.square().mean(-1, true) + hyper.norm_eps).rsqrt() * weights.weight;
-}
-
 at::Tensor PlainBlock::forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& replaced) const {
   const Hyper& hyper = *weights_->hyper;
   const auto product = [&](Site site, const at::Tensor& x) { return replaced ? replaced(site, x) : linear(site, x); };

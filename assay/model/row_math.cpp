@@ -5,39 +5,14 @@
 
 #include "assay/base/lanes.h"
 #include "assay/base/vector_math.h"
+#include "assay/model/row_sums.h"
 
 // Each function is compiled for three instruction sets (ASSAY_CLONES); the lanes are explicit, so the bytes are equal.
 namespace assay::row {
-namespace {
 
-constexpr size_t kLanes = 16;
-
-inline float reduce(float (&lane)[kLanes]) {
-  for (size_t width = kLanes / 2; width > 0; width /= 2)
-    for (size_t i = 0; i < width; ++i) lane[i] += lane[i + width];
-  return lane[0];
+ASSAY_CLONES float dot(const float* a, const float* b, size_t n) {
+  return lane_sum(n, [=](size_t i) { return a[i] * b[i]; });
 }
-
-inline float sum_of(const float* x, size_t n) {
-  float lane[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (size_t j = 0; j < kLanes; ++j) lane[j] += x[i + j];
-  for (size_t j = 0; i + j < n; ++j) lane[j] += x[i + j];
-  return reduce(lane);
-}
-
-// Sum of (x - center)^2.
-inline float square_sum(const float* x, float center, size_t n) {
-  float lane[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (size_t j = 0; j < kLanes; ++j) lane[j] += (x[i + j] - center) * (x[i + j] - center);
-  for (size_t j = 0; i + j < n; ++j) lane[j] += (x[i + j] - center) * (x[i + j] - center);
-  return reduce(lane);
-}
-
-}  // namespace
 
 ASSAY_CLONES void rms_norm(const float* x, const float* weight, float eps, size_t n, float* out) {
   const float scale = 1.0f / std::sqrt(square_sum(x, 0.0f, n) / static_cast<float>(n) + eps);

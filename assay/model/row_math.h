@@ -7,6 +7,7 @@
 
 namespace assay::row {
 
+float dot(const float* a, const float* b, size_t n);
 void rms_norm(const float* x, const float* weight, float eps, size_t n, float* out);
 void layer_norm(const float* x, const float* weight, const float* bias, float eps, size_t n, float* out);
 void silu_multiply(const float* gate, const float* up, size_t n, float* out);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "assay/base/lanes.h"
+#include "assay/model/row_math.h"
 
 namespace assay {
 namespace {
@@ -18,6 +19,12 @@ double sum(const double (&lanes)[kLanes]) {
 }
 
 }  // namespace
+
+ASSAY_CLONES
+void softmax(std::span<float> row) {
+  const float scale = 1.0f / assay::row::exponentials(row.data(), 0, row.size(), row.size());
+  for (float& value : row) value *= scale;
+}
 
 void label_residual(CounterRandom& random, std::span<float> row) {
   double left = random.next_uniform();

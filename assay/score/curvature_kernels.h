@@ -9,6 +9,9 @@
 
 namespace assay {
 
+// Logits -> probabilities, in place.
+void softmax(std::span<float> row);
+
 // Both have mean 0 and covariance diag(p) - p p^T, so that E (r . d)^2 is twice the second-order KL of a change d of the logits.
 // Labels: r = e_y - p with y ~ p; rare labels give rare large values. Signs: r = sqrt(p) z - p (sqrt(p) . z) with z = +-1: never a larger
 // fourth moment than a Gaussian's. In: p; out: r.

@@ -23,11 +23,6 @@ inline std::span<const float> row_of(const at::Tensor& matrix, int64_t row) {
   return {matrix.const_data_ptr<float>() + row * matrix.size(1), static_cast<size_t>(matrix.size(1))};
 }
 
-// Inputs x and output gradients g of one matrix as they enter the products: per window its drawn tokens (and the window's mean), or all.
-struct SiteRecord {
-  std::vector<at::Tensor> x, g;
-};
-
 // One group of windows and draw of residuals.
 struct Pass {
   size_t begin = 0, count = 0;  // windows

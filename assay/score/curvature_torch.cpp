@@ -5,10 +5,12 @@
 #include "assay/base/random.h"
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
+#include "assay/model/stored_product.h"
 #include "assay/probe/sweep.h"
 #include "assay/score/curvature.h"
 #include "assay/score/curvature_kernels.h"
 #include "assay/score/curvature_pass.h"
+#include "assay/score/site_rows.h"
 
 namespace assay {
 namespace {
@@ -16,8 +18,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-constexpr int64_t kBatchRows = 2048;   // tokens of one forward or backward
-constexpr int64_t kProductRows = 512;  // of one per-type product: input, output and gradient stay in cache
+constexpr int64_t kBatchRows = 2048;               // tokens of one forward or backward
+constexpr int64_t kTileBytes = int64_t{64} << 20;  // of logits at a time
 constexpr uint64_t kResidualStream = 1, kTokenStream = 2, kHeadStream = 3;
 
 class Curvature {
@@ -61,6 +63,7 @@ class Curvature {
  private:
   bool centred() const { return options_.form == CurvatureForm::kCentred; }
   bool by_token() const { return centred() || options_.form == CurvatureForm::kToken; }
+  RowRule row_rule() const { return {by_token(), centred(), tokens_, keep_, scale_}; }
   int64_t segment() const { return options_.form == CurvatureForm::kSegment ? options_.segment : tokens_; }
   size_t batch() const { return static_cast<size_t>(std::max<int64_t>(1, kBatchRows / tokens_)); }
   int64_t fraction_of(int64_t count) const {
@@ -164,6 +167,9 @@ class Curvature {
     return {};
   }
 
+  // On the CPU.
+  at::Tensor logits(const at::Tensor& normed) const { return network_.head().multiply(normed).to(at::kCPU); }
+
   // Probabilities -> the random residual of the window's scored position `position`.
   void draw_residual(const Pass& pass, size_t window, int64_t position, std::span<float> row) const {
     CounterRandom random(seed(pass), stream(kResidualStream, pass, window), static_cast<uint64_t>(position));
@@ -172,37 +178,31 @@ class Curvature {
 
   // Draws a residual at every scored position; returns the gradient it sends to the last block's output.
   Result<at::Tensor> backward_head(const Pass& pass, const at::Tensor& hidden, std::vector<HeadWindow>& heads) const {
+    at::NoGradGuard no_grad;
     at::Tensor gradient = at::zeros_like(hidden);
     ASSAY_ASSIGN(const at::Tensor weight, network_.plain_weight(network_.head_tensor()));
     const int64_t score_begin = windows_[0].score_begin;
     const bool wanted = index_.contains(network_.head_tensor());
     for (size_t w = 0; w < pass.count; ++w) {
-      at::Tensor rows = rows_of(hidden, w, 1).narrow(0, score_begin, scored_).detach().clone();
-      rows.requires_grad_(true);
-      at::Tensor normed;
-      {
-        at::AutoGradMode grad(true);
-        normed = network_.final_norm_plain(rows);
-      }
-      at::Tensor g_normed = at::empty_like(normed);
+      const at::Tensor rows = rows_of(hidden, w, 1).narrow(0, score_begin, scored_);
       HeadWindow head;
-      {
-        at::NoGradGuard no_grad;
-        if (wanted) head.residual = at::zeros({weight.size(0)});
-        const int64_t tile = std::max<int64_t>(8, (int64_t{64} << 20) / (4 * weight.size(0)));
-        for (int64_t first = 0; first < scored_; first += tile) {
-          const int64_t n = std::min(tile, scored_ - first);
-          at::Tensor residual = at::softmax(network_.head().multiply(normed.narrow(0, first, n)), -1);
-          at::parallel_for(0, n, 1, [&](int64_t from, int64_t to) {
-            for (int64_t i = from; i < to; ++i) draw_residual(pass, w, first + i, row_of(residual, i));
-          });
-          if (wanted && centred()) head.residual += residual.sum(0);
-          g_normed.narrow(0, first, n).copy_(at::mm(residual, weight));
-        }
+      head.normed = network_.final_norm(rows);
+      at::Tensor g_normed = at::empty_like(head.normed);
+      if (wanted) head.residual = at::zeros({weight.size(0)});
+      const int64_t tile = std::max<int64_t>(8, kTileBytes / (4 * weight.size(0)));
+      for (int64_t first = 0; first < scored_; first += tile) {
+        const int64_t n = std::min(tile, scored_ - first);
+        at::Tensor residual = logits(head.normed.narrow(0, first, n));
+        at::parallel_for(0, n, 1, [&](int64_t from, int64_t to) {
+          for (int64_t i = from; i < to; ++i) {
+            softmax(row_of(residual, i));
+            draw_residual(pass, w, first + i, row_of(residual, i));
+          }
+        });
+        if (wanted && centred()) head.residual += residual.sum(0);
+        g_normed.narrow(0, first, n).copy_(multiply_stored(residual, weight));
       }
-      gradient.narrow(0, static_cast<int64_t>(w) * tokens_ + score_begin, scored_)
-          .copy_(torch::autograd::grad({normed}, {rows}, {g_normed})[0]);
-      head.normed = normed.detach();
+      gradient.narrow(0, static_cast<int64_t>(w) * tokens_ + score_begin, scored_).copy_(network_.final_norm_gradient(rows, g_normed));
       if (wanted) heads.push_back(std::move(head));
     }
     return gradient;
@@ -241,10 +241,14 @@ class Curvature {
     std::vector<int64_t> positions;
     for (const size_t place : rows.places) positions.push_back(pass.drawn[w].positions[place] - windows_[0].score_begin);
     rows.x = head.normed.index_select(0, at::tensor(positions).to(head.normed.device()));
-    rows.p = at::softmax(network_.head().multiply(rows.x), -1).to(at::kCPU);
-    rows.r = rows.p.clone();
+    rows.p = logits(rows.x);
+    rows.r = at::empty_like(rows.p);
     at::parallel_for(0, rows.r.size(0), 1, [&](int64_t from, int64_t to) {
-      for (int64_t i = from; i < to; ++i) draw_residual(pass, w, positions[static_cast<size_t>(i)], row_of(rows.r, i));
+      for (int64_t i = from; i < to; ++i) {
+        softmax(row_of(rows.p, i));
+        std::ranges::copy(row_of(std::as_const(rows.p), i), row_of(rows.r, i).begin());
+        draw_residual(pass, w, positions[static_cast<size_t>(i)], row_of(rows.r, i));
+      }
     });
     if (centred()) rows.x = at::cat({rows.x, head.normed.mean(0, true)});
     return rows;
@@ -334,32 +338,21 @@ class Curvature {
     const auto clock = Clock::now();
     ASSAY_ASSIGN(const std::shared_ptr<const PlainBlock> plain, network_.plain_block(layer));
     at::Tensor g_in = at::empty_like(inputs);
-    std::map<Site, SiteRecord> records;
+    std::map<Site, SiteRows> rows;
     ASSAY_TRY(for_batches(pass.count, [&](size_t first, size_t n) -> Status {
-      at::AutoGradMode grad(true);
-      at::Tensor x_in = rows_of(inputs, first, n).detach().clone();
-      x_in.requires_grad_(true);
-      std::vector<Site> sites;
-      std::vector<at::Tensor> xs, wanted{x_in};
-      const at::Tensor out = plain->forward(x_in, static_cast<int64_t>(n), tokens_, [&](Site site, const at::Tensor& x) {
-        at::Tensor y = plain->linear(site, x);
-        sites.push_back(site);
-        xs.push_back(x.detach());
-        wanted.push_back(y);
-        return y;
-      });
-      const auto gradients = torch::autograd::grad({out}, wanted, {rows_of(g_out, first, n)});
-      at::NoGradGuard no_grad;
-      rows_of(g_in, first, n).copy_(gradients[0]);
-      for (size_t i = 0; i < sites.size(); ++i)
-        if (is_wanted(plain->tensor(sites[i]), pass)) record(pass, first, n, xs[i], gradients[i + 1], records[sites[i]]);
+      const BlockGradient g = plain->backward(rows_of(inputs, first, n), rows_of(g_out, first, n), static_cast<int64_t>(n), tokens_);
+      rows_of(g_in, first, n).copy_(g.input);
+      std::vector<SiteWork> work;
+      for (const SiteGradient& site : g.sites)
+        if (is_wanted(plain->tensor(site.site), pass)) work.push_back({&site, &rows[site.site]});
+      record_rows(row_rule(), work, pass.drawn, first, n);
       return {};
     }));
     table_.forward_seconds += seconds_since(clock);
     for (const Site site : kSites) {
       const auto row = plain->has(site) ? index_.find(plain->tensor(site)) : index_.end();
       if (row == index_.end()) continue;
-      const auto work = [&] { return make_cells(row->second, pass, at::cat(records[site].x), at::cat(records[site].g)); };
+      const auto work = [&] { return make_cells(row->second, pass, rows[site]); };
       ASSAY_ASSIGN(const CurvatureParts parts, parts_of(pass, unit(row->first, pass), work));
       add_parts(row->second, pass, parts, false);
     }
@@ -370,48 +363,8 @@ class Curvature {
     return index_.contains(tensor) && !pass.found.contains(unit(tensor, pass));
   }
 
-  // Keeps what the products need of windows [first, first + n) of the pass: x [n * tokens, in], g [n * tokens, out].
-  void record(const Pass& pass, size_t first, size_t n, const at::Tensor& x, const at::Tensor& g, SiteRecord& into) const {
-    if (!by_token()) {
-      into.x.push_back(x);
-      into.g.push_back(g);
-      return;
-    }
-    for (size_t w = 0; w < n; ++w) {
-      const TokenSample& drawn = pass.drawn[first + w];
-      const at::Tensor window_x = rows_of(x, w, 1), window_g = rows_of(g, w, 1);
-      const at::Tensor positions = at::tensor(drawn.positions).to(x.device());
-      at::Tensor kept_x = window_x.index_select(0, positions);
-      into.g.push_back(window_g.index_select(0, positions).mul_(term_scale(drawn).to(g.device())));
-      if (centred()) {
-        auto [mean, sum] = mean_and_sum(window_x, window_g);
-        into.x.push_back(kept_x.sub_(mean));
-        into.x.push_back(mean);
-        into.g.push_back(sum.mul_(scale_));
-      } else {
-        into.x.push_back(std::move(kept_x));
-      }
-    }
-  }
-
-  // [drawn, 1]: what makes the sum of squares of scaled terms a sum over all tokens per label.
-  at::Tensor term_scale(const TokenSample& drawn) const {
-    std::vector<float> scale;
-    for (const double weight : drawn.weights) scale.push_back(static_cast<float>(scale_ * std::sqrt(weight)));
-    return at::tensor(scale).view({-1, 1});
-  }
-
-  // The window's mean of x weighted by |g|^2, [1, in], and sum of g, [1, out].
-  static std::pair<at::Tensor, at::Tensor> mean_and_sum(const at::Tensor& x, const at::Tensor& g) {
-    const at::Tensor inputs = x.to(at::kCPU).contiguous(), gradients = g.to(at::kCPU).contiguous();
-    at::Tensor mean = at::empty({1, x.size(1)}), sum = at::empty({1, g.size(1)});
-    window_mean({inputs.const_data_ptr<float>(), static_cast<size_t>(inputs.numel())},
-                {gradients.const_data_ptr<float>(), static_cast<size_t>(gradients.numel())}, row_of(mean, 0), row_of(sum, 0));
-    return {mean.to(x.device()), sum.to(g.device())};
-  }
-
-  // One matrix at every type. x, g: rows of all windows as recorded.
-  Result<CurvatureParts> make_cells(size_t row, const Pass& pass, const at::Tensor& x, const at::Tensor& g) {
+  // One matrix at every type.
+  Result<CurvatureParts> make_cells(size_t row, const Pass& pass, const SiteRows& rows) {
     at::NoGradGuard no_grad;
     CurvatureParts parts;
     const auto outer_clock = Clock::now();
@@ -420,8 +373,9 @@ class Curvature {
       for (int64_t window = 0; window < static_cast<int64_t>(pass.count); ++window)
         for (int64_t first = 0; first < tokens_; first += segment()) {
           const int64_t n = std::min(segment(), tokens_ - first);
-          outer.push_back(
-              at::mm(g.narrow(0, window * tokens_ + first, n).t(), x.narrow(0, window * tokens_ + first, n)).mul_(scale_).flatten());
+          outer.push_back(at::mm(rows.g.narrow(0, window * tokens_ + first, n).t(), rows.x.narrow(0, window * tokens_ + first, n))
+                              .mul_(scale_)
+                              .flatten());
         }
     }
     table_.product_seconds += seconds_since(outer_clock);
@@ -432,15 +386,9 @@ class Curvature {
       const auto clock = Clock::now();
       std::vector<float> terms;
       if (by_token()) {
-        const Matrix delta = Matrix::pack(change, options_.product_compute, network_.device());
-        terms.reserve(static_cast<size_t>(x.size(0)));
-        for (int64_t first = 0; first < x.size(0); first += kProductRows) {
-          const int64_t n = std::min(kProductRows, x.size(0) - first);
-          const at::Tensor some = delta.multiply(x.narrow(0, first, n)).mul_(g.narrow(0, first, n)).sum(-1).to(at::kCPU);
-          terms.insert(terms.end(), some.const_data_ptr<float>(), some.const_data_ptr<float>() + n);
-        }
+        terms = terms_of(rows, change, options_.product_compute, network_.device());
       } else {
-        const at::Tensor flat = change.flatten().to(x.device());
+        const at::Tensor flat = change.flatten();
         for (const at::Tensor& one : outer) terms.push_back(at::dot(one, flat).item<float>());
       }
       parts.push_back(part_of(pass, std::move(terms)));

@@ -38,7 +38,7 @@ class PanelProduct : public testing::TestWithParam<bool> {
   // y (stride 70) from y_begin; `add` to what is there.
   std::vector<float> multiply(const Case& c, const std::vector<float>& x, const std::vector<float>& w, bool add, float before) const {
     std::vector<float> y(static_cast<size_t>(c.rows * kStride), before);
-    const panel::Rows rows{c.rows, c.in, kStride, add};
+    const panel::Rows rows{c.rows, c.in, kStride, add, 0};
     if (GetParam()) {
       std::vector<uint16_t> panel(static_cast<size_t>(panel::kOutputs * c.in)), operand(x.size());
       panel::pack_bf16(w.data(), c.in, c.outputs, panel.data());
@@ -102,6 +102,37 @@ TEST_P(PanelProduct, NanAndInfinitySpreadToTheirRowOnly) {
 
 INSTANTIATE_TEST_SUITE_P(Operands, PanelProduct, testing::Values(false, true),
                          [](const auto& operand) { return operand.param ? std::string("bf16") : std::string("float32"); });
+
+// Both products of backward against the packed one: the same sums in the same order, so the same bytes.
+TEST(PanelProductOfBackward, EqualsTheProductOfPackedWeights) {
+  if (!panel::float32_supported()) GTEST_SKIP() << "this CPU lacks the instructions";
+  constexpr int64_t kXGap = 3, kWGap = 5, kStride = 70;
+  for (const Case& c : kCases) {
+    const auto x = normal(8, c.rows * c.in), w = normal(9, c.outputs * c.in);
+    std::vector<float> panel(static_cast<size_t>(panel::kOutputs * c.in));
+    panel::pack_float32(w.data(), c.in, c.outputs, panel.data());
+    std::vector<float> spaced_x(static_cast<size_t>(c.rows * (c.in + kXGap)), NAN),
+        turned_x(static_cast<size_t>(c.in * (c.rows + kXGap)), NAN), turned_w(static_cast<size_t>(c.in * (c.outputs + kWGap)), NAN);
+    for (int64_t i = 0; i < c.in; ++i) {
+      for (int64_t r = 0; r < c.rows; ++r) {
+        const float value = x[static_cast<size_t>(r * c.in + i)];
+        spaced_x[static_cast<size_t>(r * (c.in + kXGap) + i)] = turned_x[static_cast<size_t>(i * (c.rows + kXGap) + r)] = value;
+      }
+      for (int64_t o = 0; o < c.outputs; ++o)
+        turned_w[static_cast<size_t>(i * (c.outputs + kWGap) + o)] = w[static_cast<size_t>(o * c.in + i)];
+    }
+    for (const bool add : {false, true}) {
+      std::vector<float> expected(static_cast<size_t>(c.rows * kStride), 3.0f), stored = expected, turned = expected;
+      panel::multiply_float32({c.rows, c.in, kStride, add}, x.data(), panel.data(), c.outputs, expected.data());
+      panel::multiply_stored({c.rows, c.in, kStride, add, c.in + kXGap}, spaced_x.data(), turned_w.data(), c.outputs + kWGap, c.outputs,
+                             stored.data());
+      panel::multiply_turned({c.rows, c.in, kStride, add, c.rows + kXGap}, turned_x.data(), turned_w.data(), c.outputs + kWGap, c.outputs,
+                             turned.data());
+      EXPECT_EQ(stored, expected) << c.rows << "x" << c.in << "x" << c.outputs;
+      EXPECT_EQ(turned, expected) << c.rows << "x" << c.in << "x" << c.outputs;
+    }
+  }
+}
 
 TEST(PanelRounding, RoundsToNearestTiesToEven) {
   if (!panel::bf16_supported()) GTEST_SKIP() << "this CPU lacks the instructions";
