@@ -1,0 +1,365 @@
+#include "assay/quant/grid_scales.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "assay/quant/half.h"
+#include "assay/quant/scale_search.h"
+
+// Sixteen runs are searched side by side, one per lane: a super-block of runs of 16 weights, or two of runs of 32.
+//   1. Every run's own scale: a scan, and the parabola through the best of it and its neighbours.
+//   2. The super-block's d: with its codes fixed a run's error is a parabola of its scale, so many d are compared at little cost.
+//   3. Levels: of the two next to a run's scale the one with the lesser error; then the best codes.
+//   4. d and the runs' own scales are fitted to the codes by least squares, and step 3 repeated while the error falls.
+// The scan goes by `loose_errors`; what follows in steps 1 and 3 by `errors`, where the format has them; what is kept by the errors of
+// codes.
+namespace assay {
+namespace {
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+using Lanes = std::array<float, kLanes>;
+
+// Scan of scales, in units of the scale whose levels' mean square is that of the run; then the two beside the best and itself.
+constexpr int kScanSteps = 11;
+constexpr float kScanFirst = 0.6f, kScanFactor = 1.1f, kNearFactor = 1.08f;
+constexpr int kUnitSteps = 24;  // values of d that are compared
+constexpr float kUnitFirst = 0.80f, kUnitStep = 0.02f;
+// Weights without importance are free to take any code; this share of the run's mean importance makes them take near ones.
+constexpr float kLeastImportance = 1e-6f;
+
+// Sixteen runs; arrays are [weight][lane].
+struct Set {
+  alignas(64) float x[32 * kLanes], w[32 * kLanes];
+  int run = 0;
+};
+
+template <int kRun>
+void load(const float* row, const float* importance, int count, Set& set) {
+  search::Runs<kRun> runs;
+  search::load_runs(row, importance, count, runs);
+  lanes::Float16 mean{};
+  for (const auto& w : runs.w) mean += w;
+  for (int i = 0; i < kRun; ++i) {
+    lanes::store(set.x + i * kLanes, runs.x[i]);
+    lanes::store(set.w + i * kLanes, runs.w[i] + mean * (kLeastImportance / kRun));
+  }
+  set.run = kRun;
+}
+
+using Kernel = void (*)(const Octets&, float*);
+
+constexpr Lanes filled(float value) {
+  Lanes lanes{};
+  lanes.fill(value);
+  return lanes;
+}
+alignas(64) constexpr Lanes kRaised = filled(kIq1Shift), kLowered = filled(-kIq1Shift);
+
+Octets octets_at(const Set& set, int octet, const Lanes& scale, const Lanes& shift) {
+  return {set.x + octet * kOctet * kLanes, set.w + octet * kOctet * kLanes, scale.data(), shift.data()};
+}
+
+// Errors of all runs with their best codes.
+Lanes errors_of(const GridFormat& format, Kernel kernel, const Set& set, const Lanes& scale) {
+  Lanes total{}, total_lowered{}, error, lowered;
+  for (int o = 0; o < set.run / kOctet; ++o) {
+    kernel(octets_at(set, o, scale, kRaised), error.data());
+    if (format.shifts != Shifts::kNone) kernel(octets_at(set, o, scale, kLowered), lowered.data());
+    for (int k = 0; k < kLanes; ++k) {
+      if (format.shifts == Shifts::kPerOctet) error[k] = std::min(error[k], lowered[k]);
+      if (format.shifts == Shifts::kPerRun) total_lowered[k] += lowered[k];
+      total[k] += error[k];
+    }
+  }
+  if (format.shifts == Shifts::kPerRun)
+    for (int k = 0; k < kLanes; ++k) total[k] = std::min(total[k], total_lowered[k]);
+  return total;
+}
+
+// The best codes of all runs, their errors, and the sums that fit a scale to them.
+struct Choice {
+  OctetCode code[32 / kOctet][kLanes];
+  Lanes error{}, sum_xq{}, sum_qq{};
+};
+
+void add(const Set& set, int octet, const ChosenOctets& chosen, int lane, Choice& choice) {
+  choice.code[octet][lane] = chosen.code[lane];
+  choice.error[lane] += chosen.error[lane];
+  for (int j = 0; j < kOctet; ++j) {
+    const float q = chosen.level[j * kLanes + lane], wq = set.w[(octet * kOctet + j) * kLanes + lane] * q;
+    choice.sum_xq[lane] += wq * set.x[(octet * kOctet + j) * kLanes + lane];
+    choice.sum_qq[lane] += wq * q;
+  }
+}
+
+void choose(const GridFormat& format, const Set& set, const Lanes& scale, Choice& choice) {
+  choice.error = choice.sum_xq = choice.sum_qq = {};
+  const int octets = set.run / kOctet;
+  ChosenOctets raised[32 / kOctet], lowered[32 / kOctet];
+  Lanes difference{};  // of a run's error if it is raised, minus lowered
+  for (int o = 0; o < octets; ++o) {
+    format.choose(octets_at(set, o, scale, kRaised), raised[o]);
+    if (format.shifts == Shifts::kNone) continue;
+    format.choose(octets_at(set, o, scale, kLowered), lowered[o]);
+    for (int k = 0; k < kLanes; ++k) difference[k] += raised[o].error[k] - lowered[o].error[k];
+  }
+  for (int o = 0; o < octets; ++o)
+    for (int k = 0; k < kLanes; ++k) {
+      const bool low = format.shifts == Shifts::kPerRun     ? difference[k] > 0
+                       : format.shifts == Shifts::kPerOctet ? raised[o].error[k] > lowered[o].error[k]
+                                                            : false;
+      add(set, o, low ? lowered[o] : raised[o], k, choice);
+    }
+}
+
+Kernel of_levels(const GridFormat& format) { return format.errors != nullptr ? format.errors : format.loose_errors; }
+
+struct Fits {
+  Lanes scale{}, curvature{};  // a run's error grows by about curvature * (scale - fit)^2
+};
+
+// The factor of the middle scale at the vertex of the parabola through three errors at scales apart by `factor`; the middle error is the
+// least.
+float vertex(float before, float middle, float after, float factor) {
+  const float bend = before - 2 * middle + after;
+  const float steps = bend > 0 ? 0.5f * (before - after) / bend : 0;
+  return 1 + (factor - 1) * steps;  // |steps| <= 1/2
+}
+
+// Step 1.
+Fits fit_runs(const GridFormat& format, const Set& set) {
+  Lanes power{}, weight{}, extreme{}, typical{}, error[kScanSteps];
+  for (int i = 0; i < set.run; ++i)
+    for (int k = 0; k < kLanes; ++k) {
+      const float x = set.x[i * kLanes + k], w = set.w[i * kLanes + k];
+      power[k] += w * x * x;
+      weight[k] += w;
+      extreme[k] = std::max(extreme[k], std::fabs(x));
+    }
+  for (int k = 0; k < kLanes; ++k) typical[k] = extreme[k] > search::kSmallestRange ? std::sqrt(power[k] / weight[k]) / format.mean : 0;
+  Lanes factor = filled(kScanFirst), scale;
+  for (int step = 0; step < kScanSteps; ++step) {
+    for (int k = 0; k < kLanes; ++k) scale[k] = typical[k] * factor[k], factor[k] *= kScanFactor;
+    error[step] = errors_of(format, format.loose_errors, set, scale);
+  }
+  Fits fits;
+  Lanes least{};
+  for (int k = 0; k < kLanes; ++k) {
+    int best = 0;
+    float at = kScanFirst, best_at = at;
+    for (int step = 0; step < kScanSteps; ++step, at *= kScanFactor)
+      if (error[step][k] < error[best][k]) best = step, best_at = at;
+    least[k] = error[best][k];
+    const bool inside = best > 0 && best + 1 < kScanSteps;
+    fits.scale[k] = typical[k] * best_at * (inside ? vertex(error[best - 1][k], error[best][k], error[best + 1][k], kScanFactor) : 1);
+  }
+  // The largest weight on either end of the levels, where the scan does not reach that far.
+  for (const float level : {format.most, format.least}) {
+    for (int k = 0; k < kLanes; ++k) scale[k] = typical[k] > 0 ? extreme[k] / level : 0;
+    const Lanes other = errors_of(format, format.loose_errors, set, scale);
+    for (int k = 0; k < kLanes; ++k)
+      if (scale[k] > typical[k] * factor[k] / kScanFactor && other[k] < least[k]) least[k] = other[k], fits.scale[k] = scale[k];
+  }
+  if (format.errors != nullptr) {
+    Lanes below, above;
+    for (int k = 0; k < kLanes; ++k) below[k] = fits.scale[k] / kNearFactor, above[k] = fits.scale[k] * kNearFactor;
+    const Lanes before = errors_of(format, format.errors, set, below), middle = errors_of(format, format.errors, set, fits.scale),
+                after = errors_of(format, format.errors, set, above);
+    for (int k = 0; k < kLanes; ++k)
+      fits.scale[k] = before[k] < middle[k] && before[k] <= after[k] ? below[k]
+                      : after[k] < middle[k]                         ? above[k]
+                                                                     : fits.scale[k] * vertex(before[k], middle[k], after[k], kNearFactor);
+  }
+  for (int k = 0; k < kLanes; ++k) fits.curvature[k] = fits.scale[k] > 0 ? power[k] / (fits.scale[k] * fits.scale[k]) : 0;
+  return fits;
+}
+
+// d and levels of the runs first .. first + runs - 1.
+struct Super {
+  float d = 0;
+  float level[kLanes] = {};  // whole numbers
+};
+
+float nearest_level(float scale, float unit, int top) {
+  return std::clamp(std::nearbyint(0.5f * (scale / unit - 1.0f)), 0.0f, static_cast<float>(top));
+}
+
+// Step 2: the unit (d times the format's) for the runs' own scales.
+float best_d(const GridFormat& format, const Fits& fits, int first, int runs) {
+  const float* scale = fits.scale.data() + first;
+  const float largest = *std::max_element(scale, scale + runs);
+  const float plain = largest / static_cast<float>(2 * format.top + 1) / format.unit;
+  float best = search::stored_unit(plain), least = INFINITY;
+  for (int step = 0; step < kUnitSteps; ++step) {
+    const float d = search::as_half(plain * (kUnitFirst + kUnitStep * static_cast<float>(step))), unit = d * format.unit;
+    if (!(d > 0)) continue;
+    float error = 0;
+    for (int k = first; k < first + runs; ++k) {
+      const float off = fits.scale[k] - unit * (2 * nearest_level(fits.scale[k], unit, format.top) + 1);
+      error += fits.curvature[k] * off * off;
+    }
+    if (error < least) least = error, best = d;
+  }
+  return best;
+}
+
+class BlockFit {
+  using Totals = std::array<float, 2>;  // errors of the super-blocks
+
+ public:
+  BlockFit(const GridFormat& format, const Set& set, const Fits& fits)
+      : format_(format), set_(set), fits_(fits), runs_(kSuperBlock / format.run), supers_(kLanes / runs_) {}
+
+  void run() {
+    Super first[2];
+    for (int s = 0; s < supers_; ++s) first[s].d = best_d(format_, fits_, s * runs_, runs_);
+    consider(fits_.scale, first);
+    for (int round = 0; round < format_.refits; ++round) {
+      Super next[2] = {best_[0], best_[1]};
+      bool moved = false;
+      for (int s = 0; s < supers_; ++s) moved |= refit(s, next[s]);
+      if (!moved) break;
+      Lanes own;
+      for (int k = 0; k < kLanes; ++k) own[k] = choice_.sum_qq[k] > 0 ? choice_.sum_xq[k] / choice_.sum_qq[k] : 0;
+      if (!consider(own, next)) break;
+    }
+    consider_plain();
+  }
+
+  GridBlock block(int s) const {
+    GridBlock block;
+    block.d = best_[s].d;
+    const int octets = format_.run / kOctet;
+    for (int r = 0; r < runs_; ++r) {
+      block.levels[r] = static_cast<uint8_t>(best_[s].level[r]);
+      for (int o = 0; o < octets; ++o) block.codes[r * octets + o] = choice_.code[o][s * runs_ + r];
+    }
+    return block;
+  }
+
+ private:
+  float scale_of(const Super& super, int run) const { return super.d * format_.unit * (2 * super.level[run] + 1); }
+  Lanes scales(const Super (&supers)[2]) const {
+    Lanes scale;
+    for (int k = 0; k < kLanes; ++k) scale[k] = scale_of(supers[k / runs_], k % runs_);
+    return scale;
+  }
+  Totals totals(const Lanes& error) const {
+    Totals total{};
+    for (int k = 0; k < kLanes; ++k) total[static_cast<size_t>(k / runs_)] += error[k];
+    return total;
+  }
+
+  // Step 3 for the given d; kept where it is better than what there was. True if anything was.
+  bool consider(const Lanes& own, Super (&supers)[2]) {
+    choose_levels(own, supers);
+    return keep(supers, {true, true});
+  }
+
+  // Of the two levels next to each run's own scale the better one.
+  void choose_levels(const Lanes& own, Super (&supers)[2]) const {
+    Super tried[2][2] = {{supers[0], supers[1]}, {supers[0], supers[1]}};
+    for (int k = 0; k < kLanes; ++k) {
+      const int s = k / runs_, r = k % runs_;
+      const float unit = supers[s].d * format_.unit, most = static_cast<float>(format_.top);
+      const float level = unit > 0 ? std::clamp(0.5f * (own[k] / unit - 1.0f), 0.0f, most) : 0;
+      tried[0][s].level[r] = std::floor(level);
+      tried[1][s].level[r] = std::min(std::floor(level) + 1, most);
+    }
+    const Lanes below = errors_of(format_, of_levels(format_), set_, scales(tried[0]));
+    const Lanes above = errors_of(format_, of_levels(format_), set_, scales(tried[1]));
+    for (int k = 0; k < kLanes; ++k) supers[k / runs_].level[k % runs_] = tried[above[k] < below[k] ? 1 : 0][k / runs_].level[k % runs_];
+  }
+
+  // The best codes under d and levels, kept for the super-blocks that are eligible and where they are better.
+  bool keep(const Super (&supers)[2], const std::array<bool, 2>& eligible) {
+    Choice choice;
+    choose(format_, set_, scales(supers), choice);
+    const Totals total = totals(choice.error);
+    bool any = false;
+    for (int s = 0; s < supers_; ++s) {
+      if (!eligible[s] || !(total[s] < error_[s])) continue;
+      any = true;
+      error_[s] = total[s];
+      best_[s] = supers[s];
+      for (int k = s * runs_; k < (s + 1) * runs_; ++k) {
+        for (int o = 0; o < format_.run / kOctet; ++o) choice_.code[o][k] = choice.code[o][k];
+        choice_.sum_xq[k] = choice.sum_xq[k];
+        choice_.sum_qq[k] = choice.sum_qq[k];
+      }
+    }
+    return any;
+  }
+
+  // One scale for the whole super-block, its largest weight on the largest level.
+  void consider_plain() {
+    Super plain[2];
+    for (int s = 0; s < supers_; ++s) {
+      float extreme = 0;
+      for (int i = 0; i < set_.run; ++i)
+        for (int k = s * runs_; k < (s + 1) * runs_; ++k) extreme = std::max(extreme, std::fabs(set_.x[i * kLanes + k]));
+      plain[s].d = search::as_half(extreme / format_.most / format_.unit / static_cast<float>(2 * format_.top + 1));
+      std::fill_n(plain[s].level, runs_, static_cast<float>(format_.top));
+    }
+    const Totals with = totals(errors_of(format_, format_.loose_errors, set_, scales(plain)));
+    const std::array<bool, 2> eligible = {with[0] < error_[0], supers_ == 2 && with[1] < error_[1]};
+    if (eligible[0] || eligible[1]) keep(plain, eligible);
+  }
+
+  // Least squares for d with all codes and levels fixed; false where that changes nothing.
+  bool refit(int s, Super& super) const {
+    double xa = 0, aa = 0;
+    for (int r = 0; r < runs_; ++r) {
+      const double a = 2 * static_cast<double>(super.level[r]) + 1;
+      xa += a * static_cast<double>(choice_.sum_xq[s * runs_ + r]);
+      aa += a * a * static_cast<double>(choice_.sum_qq[s * runs_ + r]);
+    }
+    const float d = aa > 0 ? search::as_half(static_cast<float>(xa / aa) / format_.unit) : 0;
+    if (!(d > 0) || d == super.d) return false;
+    super.d = d;
+    return true;
+  }
+
+  const GridFormat& format_;
+  const Set& set_;
+  const Fits& fits_;
+  int runs_, supers_;
+  Super best_[2];
+  Choice choice_;  // of best_
+  Totals error_ = {INFINITY, INFINITY};
+};
+
+}  // namespace
+
+void fit_grid_blocks(const GridFormat& format, const float* row, const float* importance, std::span<GridBlock> blocks) {
+  const size_t together = static_cast<size_t>(kLanes * format.run / kSuperBlock);
+  for (size_t b = 0; b < blocks.size(); b += together) {
+    const size_t count = std::min(together, blocks.size() - b);
+    const float* x = row + b * kSuperBlock;
+    const float* a = importance == nullptr ? nullptr : importance + b * kSuperBlock;
+    const int runs = static_cast<int>(count) * kSuperBlock / format.run;
+    Set set;
+    format.run == 32 ? load<32>(x, a, runs, set) : load<16>(x, a, runs, set);
+    const Fits fits = fit_runs(format, set);
+    BlockFit fit(format, set, fits);
+    fit.run();
+    for (size_t s = 0; s < count; ++s) blocks[b + s] = fit.block(static_cast<int>(s));
+  }
+}
+
+void encode_grid_row(const GridFormat& format, const float* row, const float* importance, uint64_t n, std::byte* out) {
+  const uint64_t block_bytes = find_type(format.type)->block_bytes;
+  for (uint64_t at = 0; at < n; at += 2 * kSuperBlock) {
+    GridBlock blocks[2];
+    const size_t count = static_cast<size_t>(std::min<uint64_t>(2, (n - at) / kSuperBlock));
+    fit_grid_blocks(format, row + at, importance == nullptr ? nullptr : importance + at, std::span(blocks, count));
+    for (size_t s = 0; s < count; ++s, out += block_bytes) format.pack(blocks[s], out);
+  }
+}
+
+#pragma GCC diagnostic pop
+
+}  // namespace assay
