@@ -35,7 +35,7 @@ ASSAY_INLINE Int16 codes_of(const float* x, float inverse) {
   Float16 code = level < 5.0f ? level : 2.0f + 0.5f * level;
   code = level < 9.0f ? code : lanes::splat(7);
   const Float16 sign = value < 0 ? lanes::splat(8) : Float16{};
-  return folds::whole(code + (level > 0 ? sign : Float16{}));
+  return folds::whole(code + sign * lanes::minimum(level, lanes::splat(1)));
 }
 
 template <int kRun>

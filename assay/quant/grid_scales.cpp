@@ -85,34 +85,62 @@ struct Choice {
   Lanes error{}, sum_xq{}, sum_qq{};
 };
 
-void add(const Set& set, int octet, const ChosenOctets& chosen, int lane, Choice& choice) {
-  choice.code[octet][lane] = chosen.code[lane];
-  choice.error[lane] += chosen.error[lane];
+void add(const Set& set, int octet, const ChosenOctets& chosen, Choice& choice) {
+  using lanes::Float16;
+  std::copy_n(chosen.code, kLanes, choice.code[octet]);
+  Float16 xq{}, qq{};
   for (int j = 0; j < kOctet; ++j) {
-    const float q = chosen.level[j * kLanes + lane], wq = set.w[(octet * kOctet + j) * kLanes + lane] * q;
-    choice.sum_xq[lane] += wq * set.x[(octet * kOctet + j) * kLanes + lane];
-    choice.sum_qq[lane] += wq * q;
+    const int at = (octet * kOctet + j) * kLanes;
+    const Float16 q = lanes::load(chosen.level + j * kLanes), wq = lanes::load(set.w + at) * q;
+    xq += wq * lanes::load(set.x + at);
+    qq += wq * q;
   }
+  lanes::store(choice.error.data(), lanes::load(choice.error.data()) + lanes::load(chosen.error));
+  lanes::store(choice.sum_xq.data(), lanes::load(choice.sum_xq.data()) + xq);
+  lanes::store(choice.sum_qq.data(), lanes::load(choice.sum_qq.data()) + qq);
 }
 
-void choose(const GridFormat& format, const Set& set, const Lanes& scale, Choice& choice) {
+void copy_lane(const ChosenOctets& from, int lane, ChosenOctets& to) {
+  to.code[lane] = from.code[lane];
+  to.error[lane] = from.error[lane];
+  for (int j = 0; j < kOctet; ++j) to.level[j * kLanes + lane] = from.level[j * kLanes + lane];
+}
+
+// guess_shifts: shifts are those that are better without regard to the grid, at half the cost.
+void choose(const GridFormat& format, const Set& set, const Lanes& scale, bool guess_shifts, Choice& choice) {
   choice.error = choice.sum_xq = choice.sum_qq = {};
   const int octets = set.run / kOctet;
   ChosenOctets raised[32 / kOctet], lowered[32 / kOctet];
-  Lanes difference{};  // of a run's error if it is raised, minus lowered
+  Lanes gain[32 / kOctet] = {}, total{};  // of lowering an octet, and a run
+  if (format.shifts == Shifts::kNone) guess_shifts = false;
   for (int o = 0; o < octets; ++o) {
-    format.choose(octets_at(set, o, scale, kRaised), raised[o]);
-    if (format.shifts == Shifts::kNone) continue;
-    format.choose(octets_at(set, o, scale, kLowered), lowered[o]);
-    for (int k = 0; k < kLanes; ++k) difference[k] += raised[o].error[k] - lowered[o].error[k];
-  }
-  for (int o = 0; o < octets; ++o)
-    for (int k = 0; k < kLanes; ++k) {
-      const bool low = format.shifts == Shifts::kPerRun     ? difference[k] > 0
-                       : format.shifts == Shifts::kPerOctet ? raised[o].error[k] > lowered[o].error[k]
-                                                            : false;
-      add(set, o, low ? lowered[o] : raised[o], k, choice);
+    if (format.shifts == Shifts::kNone) {
+      format.choose(octets_at(set, o, scale, kRaised), raised[o]);
+      continue;
     }
+    alignas(64) Lanes up, down;
+    if (guess_shifts) {
+      format.loose_errors(octets_at(set, o, scale, kRaised), up.data());
+      format.loose_errors(octets_at(set, o, scale, kLowered), down.data());
+    } else {
+      format.choose(octets_at(set, o, scale, kRaised), raised[o]);
+      format.choose(octets_at(set, o, scale, kLowered), lowered[o]);
+      std::copy_n(raised[o].error, kLanes, up.data());
+      std::copy_n(lowered[o].error, kLanes, down.data());
+    }
+    for (int k = 0; k < kLanes; ++k) gain[o][k] = up[k] - down[k], total[k] += gain[o][k];
+  }
+  for (int o = 0; o < octets; ++o) {
+    const Lanes& better = format.shifts == Shifts::kPerRun ? total : gain[o];
+    if (guess_shifts) {
+      alignas(64) Lanes shift;
+      for (int k = 0; k < kLanes; ++k) shift[k] = better[k] > 0 ? -kIq1Shift : kIq1Shift;
+      format.choose(octets_at(set, o, scale, shift), raised[o]);
+    }
+    for (int k = 0; k < kLanes && !guess_shifts; ++k)
+      if (better[k] > 0) copy_lane(lowered[o], k, raised[o]);
+    add(set, o, raised[o], choice);
+  }
 }
 
 Kernel of_levels(const GridFormat& format) { return format.errors != nullptr ? format.errors : format.loose_errors; }
@@ -183,27 +211,34 @@ struct Super {
   float level[kLanes] = {};  // whole numbers
 };
 
-float nearest_level(float scale, float unit, int top) {
-  return std::clamp(std::nearbyint(0.5f * (scale / unit - 1.0f)), 0.0f, static_cast<float>(top));
-}
-
-// Step 2: the unit (d times the format's) for the runs' own scales.
-float best_d(const GridFormat& format, const Fits& fits, int first, int runs) {
-  const float* scale = fits.scale.data() + first;
-  const float largest = *std::max_element(scale, scale + runs);
-  const float plain = largest / static_cast<float>(2 * format.top + 1) / format.unit;
-  float best = search::stored_unit(plain), least = INFINITY;
-  for (int step = 0; step < kUnitSteps; ++step) {
-    const float d = search::as_half(plain * (kUnitFirst + kUnitStep * static_cast<float>(step))), unit = d * format.unit;
-    if (!(d > 0)) continue;
-    float error = 0;
-    for (int k = first; k < first + runs; ++k) {
-      const float off = fits.scale[k] - unit * (2 * nearest_level(fits.scale[k], unit, format.top) + 1);
-      error += fits.curvature[k] * off * off;
-    }
-    if (error < least) least = error, best = d;
+// Step 2: d of each super-block for its runs' own scales.
+void set_units(const GridFormat& format, const Fits& fits, int runs, std::span<Super> supers) {
+  using lanes::Float16;
+  const Float16 scale = lanes::load(fits.scale.data()), curvature = lanes::load(fits.curvature.data());
+  const float top = static_cast<float>(format.top);
+  float plain[2], least[2] = {INFINITY, INFINITY};
+  for (size_t s = 0; s < supers.size(); ++s) {
+    const float* mine = fits.scale.data() + static_cast<int>(s) * runs;
+    plain[s] = *std::max_element(mine, mine + runs) / (2 * top + 1) / format.unit;
+    supers[s].d = search::stored_unit(plain[s]);
   }
-  return best;
+  for (int step = 0; step < kUnitSteps; ++step) {
+    float d[2];
+    Lanes unit, error;
+    for (size_t s = 0; s < supers.size(); ++s) {
+      d[s] = search::as_half(plain[s] * (kUnitFirst + kUnitStep * static_cast<float>(step)));
+      std::fill_n(unit.data() + static_cast<int>(s) * runs, runs, d[s] * format.unit);
+    }
+    const Float16 units = lanes::load(unit.data());
+    const Float16 level = lanes::round(lanes::clamp(0.5f * (scale * search::inverse_of(units) - 1.0f), 0, top));
+    const Float16 off = scale - units * (2.0f * level + 1.0f);
+    lanes::store(error.data(), curvature * off * off);
+    for (size_t s = 0; s < supers.size(); ++s) {
+      float total = 0;
+      for (int k = 0; k < runs; ++k) total += error[static_cast<int>(s) * runs + k];
+      if (d[s] > 0 && total < least[s]) least[s] = total, supers[s].d = d[s];
+    }
+  }
 }
 
 class BlockFit {
@@ -215,16 +250,16 @@ class BlockFit {
 
   void run() {
     Super first[2];
-    for (int s = 0; s < supers_; ++s) first[s].d = best_d(format_, fits_, s * runs_, runs_);
-    consider(fits_.scale, first);
+    set_units(format_, fits_, runs_, std::span(first, static_cast<size_t>(supers_)));
+    consider(fits_.scale, first, true);
     for (int round = 0; round < format_.refits; ++round) {
       Super next[2] = {best_[0], best_[1]};
       bool moved = false;
       for (int s = 0; s < supers_; ++s) moved |= refit(s, next[s]);
-      if (!moved) break;
+      if (!moved && format_.shifts == Shifts::kNone) break;  // shifts were guessed so far
       Lanes own;
       for (int k = 0; k < kLanes; ++k) own[k] = choice_.sum_qq[k] > 0 ? choice_.sum_xq[k] / choice_.sum_qq[k] : 0;
-      if (!consider(own, next)) break;
+      if (!consider(own, next, false)) break;
     }
     consider_plain();
   }
@@ -254,9 +289,9 @@ class BlockFit {
   }
 
   // Step 3 for the given d; kept where it is better than what there was. True if anything was.
-  bool consider(const Lanes& own, Super (&supers)[2]) {
+  bool consider(const Lanes& own, Super (&supers)[2], bool guess_shifts) {
     choose_levels(own, supers);
-    return keep(supers, {true, true});
+    return keep(supers, {true, true}, guess_shifts);
   }
 
   // Of the two levels next to each run's own scale the better one.
@@ -275,9 +310,9 @@ class BlockFit {
   }
 
   // The best codes under d and levels, kept for the super-blocks that are eligible and where they are better.
-  bool keep(const Super (&supers)[2], const std::array<bool, 2>& eligible) {
+  bool keep(const Super (&supers)[2], const std::array<bool, 2>& eligible, bool guess_shifts) {
     Choice choice;
-    choose(format_, set_, scales(supers), choice);
+    choose(format_, set_, scales(supers), guess_shifts, choice);
     const Totals total = totals(choice.error);
     bool any = false;
     for (int s = 0; s < supers_; ++s) {
@@ -306,7 +341,7 @@ class BlockFit {
     }
     const Totals with = totals(errors_of(format_, format_.loose_errors, set_, scales(plain)));
     const std::array<bool, 2> eligible = {with[0] < error_[0], supers_ == 2 && with[1] < error_[1]};
-    if (eligible[0] || eligible[1]) keep(plain, eligible);
+    if (eligible[0] || eligible[1]) keep(plain, eligible, false);
   }
 
   // Least squares for d with all codes and levels fixed; false where that changes nothing.

@@ -170,8 +170,8 @@ ASSAY_INLINE void flip_cheapest(Loaded& o) {
     price = lanes::minimum(price, extra);
   }
   for (int j = 0; j < kOctet; ++j) {
-    const Float16 chosen = which == static_cast<float>(j) ? o.odd : Float16{};
-    o.x[j] = o.x[j] - 2.0f * chosen * o.x[j];
+    const Float16 here = which == static_cast<float>(j) ? lanes::splat(1) : Float16{};
+    o.x[j] = o.x[j] - 2.0f * (here * o.odd) * o.x[j];
   }
 }
 
