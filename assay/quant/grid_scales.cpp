@@ -22,9 +22,10 @@ namespace {
 
 using Lanes = std::array<float, kLanes>;
 
-// Scan of scales, in units of the scale whose levels' mean square is that of the run; then the two beside the best and itself.
+// Scan of scales, in units of the scale whose levels' mean square is that of the run; then of scales around the best.
 constexpr int kScanSteps = 11;
 constexpr float kScanFirst = 0.6f, kScanFactor = 1.1f, kNearFactor = 1.08f;
+constexpr int kMostNear = 9;
 constexpr int kUnitSteps = 24;  // values of d that are compared
 constexpr float kUnitFirst = 0.80f, kUnitStep = 0.02f;
 // Weights without importance are free to take any code; this share of the run's mean importance makes them take near ones.
@@ -192,14 +193,25 @@ Fits fit_runs(const GridFormat& format, const Set& set) {
       if (scale[k] > typical[k] * factor[k] / kScanFactor && other[k] < least[k]) least[k] = other[k], fits.scale[k] = scale[k];
   }
   if (format.errors != nullptr) {
-    Lanes below, above;
-    for (int k = 0; k < kLanes; ++k) below[k] = fits.scale[k] / kNearFactor, above[k] = fits.scale[k] * kNearFactor;
-    const Lanes before = errors_of(format, format.errors, set, below), middle = errors_of(format, format.errors, set, fits.scale),
-                after = errors_of(format, format.errors, set, above);
-    for (int k = 0; k < kLanes; ++k)
-      fits.scale[k] = before[k] < middle[k] && before[k] <= after[k] ? below[k]
-                      : after[k] < middle[k]                         ? above[k]
-                                                                     : fits.scale[k] * vertex(before[k], middle[k], after[k], kNearFactor);
+    Lanes near[kMostNear];
+    const int steps = format.near_steps;
+    float from_middle[kMostNear];
+    from_middle[steps / 2] = 1;
+    for (int step = 1; step <= steps / 2; ++step) {
+      from_middle[steps / 2 + step] = from_middle[steps / 2 + step - 1] * kNearFactor;
+      from_middle[steps / 2 - step] = 1 / from_middle[steps / 2 + step];
+    }
+    for (int step = 0; step < steps; ++step) {
+      for (int k = 0; k < kLanes; ++k) scale[k] = fits.scale[k] * from_middle[step];
+      near[step] = errors_of(format, format.errors, set, scale);
+    }
+    for (int k = 0; k < kLanes; ++k) {
+      int best = steps / 2;
+      for (int step = 0; step < steps; ++step)
+        if (near[step][k] < near[best][k]) best = step;
+      fits.scale[k] *= from_middle[best];
+      if (best > 0 && best + 1 < steps) fits.scale[k] *= vertex(near[best - 1][k], near[best][k], near[best + 1][k], kNearFactor);
+    }
   }
   for (int k = 0; k < kLanes; ++k) fits.curvature[k] = fits.scale[k] > 0 ? power[k] / (fits.scale[k] * fits.scale[k]) : 0;
   return fits;
@@ -251,7 +263,7 @@ class BlockFit {
   void run() {
     Super first[2];
     set_units(format_, fits_, runs_, std::span(first, static_cast<size_t>(supers_)));
-    consider(fits_.scale, first, true);
+    consider(fits_.scale, first, format_.refits > 0);
     for (int round = 0; round < format_.refits; ++round) {
       Super next[2] = {best_[0], best_[1]};
       bool moved = false;

@@ -58,10 +58,34 @@ void pack_iq1_m(const GridBlock& block, std::byte* out) {
 
 }  // namespace
 
-const GridFormat kIq1SFormat = {GgmlType::kIQ1_S, 32, 7,         1,       0.875f,     0.75f,     1.125f,
-                                Shifts::kPerRun,  1,  iq1_loose, nullptr, iq1_choose, pack_iq1_s};
-const GridFormat kIq1MFormat = {GgmlType::kIQ1_M,  16, 7,         1,       0.875f,     0.75f,     1.125f,
-                                Shifts::kPerOctet, 1,  iq1_loose, nullptr, iq1_choose, pack_iq1_m};
+const GridFormat kIq1SFormat = {.type = GgmlType::kIQ1_S,
+                                .run = 32,
+                                .top = 7,
+                                .unit = 1,
+                                .least = 0.875f,
+                                .mean = 0.75f,
+                                .most = 1.125f,
+                                .shifts = Shifts::kPerRun,
+                                .refits = 1,
+                                .near_steps = 0,
+                                .loose_errors = iq1_loose,
+                                .errors = nullptr,
+                                .choose = iq1_choose,
+                                .pack = pack_iq1_s};
+const GridFormat kIq1MFormat = {.type = GgmlType::kIQ1_M,
+                                .run = 16,
+                                .top = 7,
+                                .unit = 1,
+                                .least = 0.875f,
+                                .mean = 0.75f,
+                                .most = 1.125f,
+                                .shifts = Shifts::kPerOctet,
+                                .refits = 0,
+                                .near_steps = 0,
+                                .loose_errors = iq1_loose,
+                                .errors = nullptr,
+                                .choose = iq1_choose,
+                                .pack = pack_iq1_m};
 
 void encode_iq1_s(const float* row, const float* importance, uint64_t n, std::byte* out) {
   encode_grid_row(kIq1SFormat, row, importance, n, out);

@@ -75,12 +75,48 @@ void pack_iq2_s(const GridBlock& block, std::byte* out) {
 
 }  // namespace
 
-const GridFormat kIq2XxsFormat = {GgmlType::kIQ2_XXS, 32,          15, 0.125f, 8, 17, 43, Shifts::kNone, 2, iq2_xxs_loose, iq2_xxs_errors,
-                                  iq2_xxs_choose,     pack_iq2_xxs};
-const GridFormat kIq2XsFormat = {GgmlType::kIQ2_XS, 16,         15, 0.125f, 8, 17, 43, Shifts::kNone, 2, iq2_xs_loose, iq2_xs_errors,
-                                 iq2_xs_choose,     pack_iq2_xs};
-const GridFormat kIq2SFormat = {GgmlType::kIQ2_S, 16,           15,           0.125f,    8, 17, 43, Shifts::kNone, 2,
-                                iq2_s_loose,      iq2_s_errors, iq2_s_choose, pack_iq2_s};
+const GridFormat kIq2XxsFormat = {.type = GgmlType::kIQ2_XXS,
+                                  .run = 32,
+                                  .top = 15,
+                                  .unit = 0.125f,
+                                  .least = 8,
+                                  .mean = 17,
+                                  .most = 43,
+                                  .shifts = Shifts::kNone,
+                                  .refits = 2,
+                                  .near_steps = 9,
+                                  .loose_errors = iq2_xxs_loose,
+                                  .errors = iq2_xxs_errors,
+                                  .choose = iq2_xxs_choose,
+                                  .pack = pack_iq2_xxs};
+const GridFormat kIq2XsFormat = {.type = GgmlType::kIQ2_XS,
+                                 .run = 16,
+                                 .top = 15,
+                                 .unit = 0.125f,
+                                 .least = 8,
+                                 .mean = 17,
+                                 .most = 43,
+                                 .shifts = Shifts::kNone,
+                                 .refits = 2,
+                                 .near_steps = 9,
+                                 .loose_errors = iq2_xs_loose,
+                                 .errors = iq2_xs_errors,
+                                 .choose = iq2_xs_choose,
+                                 .pack = pack_iq2_xs};
+const GridFormat kIq2SFormat = {.type = GgmlType::kIQ2_S,
+                                .run = 16,
+                                .top = 15,
+                                .unit = 0.125f,
+                                .least = 8,
+                                .mean = 17,
+                                .most = 43,
+                                .shifts = Shifts::kNone,
+                                .refits = 2,
+                                .near_steps = 5,
+                                .loose_errors = iq2_s_loose,
+                                .errors = iq2_s_errors,
+                                .choose = iq2_s_choose,
+                                .pack = pack_iq2_s};
 
 void encode_iq2_xxs(const float* row, const float* importance, uint64_t n, std::byte* out) {
   encode_grid_row(kIq2XxsFormat, row, importance, n, out);

@@ -67,10 +67,34 @@ void pack_iq3_s(const GridBlock& block, std::byte* out) {
 
 }  // namespace
 
-const GridFormat kIq3XxsFormat = {GgmlType::kIQ3_XXS, 32,          15, 0.25f, 4, 24, 62, Shifts::kNone, 2, iq3_xxs_loose, iq3_xxs_errors,
-                                  iq3_xxs_choose,     pack_iq3_xxs};
-const GridFormat kIq3SFormat = {GgmlType::kIQ3_S, 32,           15,           1,         1, 6, 15, Shifts::kNone, 2,
-                                iq3_s_loose,      iq3_s_errors, iq3_s_choose, pack_iq3_s};
+const GridFormat kIq3XxsFormat = {.type = GgmlType::kIQ3_XXS,
+                                  .run = 32,
+                                  .top = 15,
+                                  .unit = 0.25f,
+                                  .least = 4,
+                                  .mean = 24,
+                                  .most = 62,
+                                  .shifts = Shifts::kNone,
+                                  .refits = 2,
+                                  .near_steps = 9,
+                                  .loose_errors = iq3_xxs_loose,
+                                  .errors = iq3_xxs_errors,
+                                  .choose = iq3_xxs_choose,
+                                  .pack = pack_iq3_xxs};
+const GridFormat kIq3SFormat = {.type = GgmlType::kIQ3_S,
+                                .run = 32,
+                                .top = 15,
+                                .unit = 1,
+                                .least = 1,
+                                .mean = 6,
+                                .most = 15,
+                                .shifts = Shifts::kNone,
+                                .refits = 2,
+                                .near_steps = 5,
+                                .loose_errors = iq3_s_loose,
+                                .errors = iq3_s_errors,
+                                .choose = iq3_s_choose,
+                                .pack = pack_iq3_s};
 
 void encode_iq3_xxs(const float* row, const float* importance, uint64_t n, std::byte* out) {
   encode_grid_row(kIq3XxsFormat, row, importance, n, out);
