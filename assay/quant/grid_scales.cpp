@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "assay/quant/grid_runs.h"
 #include "assay/quant/half.h"
 #include "assay/quant/scale_search.h"
 
@@ -20,7 +21,12 @@ namespace {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-using Lanes = std::array<float, kLanes>;
+using grid_runs::Choice;
+using grid_runs::errors_of;
+using grid_runs::filled;
+using grid_runs::Kernel;
+using grid_runs::Lanes;
+using grid_runs::Set;
 
 // Scan of scales, in units of the scale whose levels' mean square is that of the run; then of scales around the best.
 constexpr int kScanSteps = 11;
@@ -28,122 +34,6 @@ constexpr float kScanFirst = 0.6f, kScanFactor = 1.1f, kNearFactor = 1.08f;
 constexpr int kMostNear = 9;
 constexpr int kUnitSteps = 24;  // values of d that are compared
 constexpr float kUnitFirst = 0.80f, kUnitStep = 0.02f;
-// Weights without importance are free to take any code; this share of the run's mean importance makes them take near ones.
-constexpr float kLeastImportance = 1e-6f;
-
-// Sixteen runs; arrays are [weight][lane].
-struct Set {
-  alignas(64) float x[32 * kLanes], w[32 * kLanes];
-  int run = 0;
-};
-
-template <int kRun>
-void load(const float* row, const float* importance, int count, Set& set) {
-  search::Runs<kRun> runs;
-  search::load_runs(row, importance, count, runs);
-  lanes::Float16 mean{};
-  for (const auto& w : runs.w) mean += w;
-  for (int i = 0; i < kRun; ++i) {
-    lanes::store(set.x + i * kLanes, runs.x[i]);
-    lanes::store(set.w + i * kLanes, runs.w[i] + mean * (kLeastImportance / kRun));
-  }
-  set.run = kRun;
-}
-
-using Kernel = void (*)(const Octets&, float*);
-
-constexpr Lanes filled(float value) {
-  Lanes lanes{};
-  lanes.fill(value);
-  return lanes;
-}
-alignas(64) constexpr Lanes kRaised = filled(kIq1Shift), kLowered = filled(-kIq1Shift);
-
-Octets octets_at(const Set& set, int octet, const Lanes& scale, const Lanes& shift) {
-  return {set.x + octet * kOctet * kLanes, set.w + octet * kOctet * kLanes, scale.data(), shift.data()};
-}
-
-// Errors of all runs with their best codes.
-Lanes errors_of(const GridFormat& format, Kernel kernel, const Set& set, const Lanes& scale) {
-  Lanes total{}, total_lowered{}, error, lowered;
-  for (int o = 0; o < set.run / kOctet; ++o) {
-    kernel(octets_at(set, o, scale, kRaised), error.data());
-    if (format.shifts != Shifts::kNone) kernel(octets_at(set, o, scale, kLowered), lowered.data());
-    for (int k = 0; k < kLanes; ++k) {
-      if (format.shifts == Shifts::kPerOctet) error[k] = std::min(error[k], lowered[k]);
-      if (format.shifts == Shifts::kPerRun) total_lowered[k] += lowered[k];
-      total[k] += error[k];
-    }
-  }
-  if (format.shifts == Shifts::kPerRun)
-    for (int k = 0; k < kLanes; ++k) total[k] = std::min(total[k], total_lowered[k]);
-  return total;
-}
-
-// The best codes of all runs, their errors, and the sums that fit a scale to them.
-struct Choice {
-  OctetCode code[32 / kOctet][kLanes];
-  Lanes error{}, sum_xq{}, sum_qq{};
-};
-
-void add(const Set& set, int octet, const ChosenOctets& chosen, Choice& choice) {
-  using lanes::Float16;
-  std::copy_n(chosen.code, kLanes, choice.code[octet]);
-  Float16 xq{}, qq{};
-  for (int j = 0; j < kOctet; ++j) {
-    const int at = (octet * kOctet + j) * kLanes;
-    const Float16 q = lanes::load(chosen.level + j * kLanes), wq = lanes::load(set.w + at) * q;
-    xq += wq * lanes::load(set.x + at);
-    qq += wq * q;
-  }
-  lanes::store(choice.error.data(), lanes::load(choice.error.data()) + lanes::load(chosen.error));
-  lanes::store(choice.sum_xq.data(), lanes::load(choice.sum_xq.data()) + xq);
-  lanes::store(choice.sum_qq.data(), lanes::load(choice.sum_qq.data()) + qq);
-}
-
-void copy_lane(const ChosenOctets& from, int lane, ChosenOctets& to) {
-  to.code[lane] = from.code[lane];
-  to.error[lane] = from.error[lane];
-  for (int j = 0; j < kOctet; ++j) to.level[j * kLanes + lane] = from.level[j * kLanes + lane];
-}
-
-// guess_shifts: shifts are those that are better without regard to the grid, at half the cost.
-void choose(const GridFormat& format, const Set& set, const Lanes& scale, bool guess_shifts, Choice& choice) {
-  choice.error = choice.sum_xq = choice.sum_qq = {};
-  const int octets = set.run / kOctet;
-  ChosenOctets raised[32 / kOctet], lowered[32 / kOctet];
-  Lanes gain[32 / kOctet] = {}, total{};  // of lowering an octet, and a run
-  if (format.shifts == Shifts::kNone) guess_shifts = false;
-  for (int o = 0; o < octets; ++o) {
-    if (format.shifts == Shifts::kNone) {
-      format.choose(octets_at(set, o, scale, kRaised), raised[o]);
-      continue;
-    }
-    alignas(64) Lanes up, down;
-    if (guess_shifts) {
-      format.loose_errors(octets_at(set, o, scale, kRaised), up.data());
-      format.loose_errors(octets_at(set, o, scale, kLowered), down.data());
-    } else {
-      format.choose(octets_at(set, o, scale, kRaised), raised[o]);
-      format.choose(octets_at(set, o, scale, kLowered), lowered[o]);
-      std::copy_n(raised[o].error, kLanes, up.data());
-      std::copy_n(lowered[o].error, kLanes, down.data());
-    }
-    for (int k = 0; k < kLanes; ++k) gain[o][k] = up[k] - down[k], total[k] += gain[o][k];
-  }
-  for (int o = 0; o < octets; ++o) {
-    const Lanes& better = format.shifts == Shifts::kPerRun ? total : gain[o];
-    if (guess_shifts) {
-      alignas(64) Lanes shift;
-      for (int k = 0; k < kLanes; ++k) shift[k] = better[k] > 0 ? -kIq1Shift : kIq1Shift;
-      format.choose(octets_at(set, o, scale, shift), raised[o]);
-    }
-    for (int k = 0; k < kLanes && !guess_shifts; ++k)
-      if (better[k] > 0) copy_lane(lowered[o], k, raised[o]);
-    add(set, o, raised[o], choice);
-  }
-}
-
 Kernel of_levels(const GridFormat& format) { return format.errors != nullptr ? format.errors : format.loose_errors; }
 
 struct Fits {
@@ -324,7 +214,7 @@ class BlockFit {
   // The best codes under d and levels, kept for the super-blocks that are eligible and where they are better.
   bool keep(const Super (&supers)[2], const std::array<bool, 2>& eligible, bool guess_shifts) {
     Choice choice;
-    choose(format_, set_, scales(supers), guess_shifts, choice);
+    grid_runs::choose(format_, set_, scales(supers), guess_shifts, choice);
     const Totals total = totals(choice.error);
     bool any = false;
     for (int s = 0; s < supers_; ++s) {
@@ -389,7 +279,7 @@ void fit_grid_blocks(const GridFormat& format, const float* row, const float* im
     const float* a = importance == nullptr ? nullptr : importance + b * kSuperBlock;
     const int runs = static_cast<int>(count) * kSuperBlock / format.run;
     Set set;
-    format.run == 32 ? load<32>(x, a, runs, set) : load<16>(x, a, runs, set);
+    grid_runs::load(format, x, a, runs, set);
     const Fits fits = fit_runs(format, set);
     BlockFit fit(format, set, fits);
     fit.run();

@@ -1,7 +1,7 @@
 #include "assay/quant/iq2_encode.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 
 #include "assay/quant/grid_index.h"
 #include "assay/quant/grid_scales.h"
