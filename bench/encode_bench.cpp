@@ -22,6 +22,7 @@ using namespace assay;
 struct Ggml {
   size_t (*quantize_chunk)(int, const float*, void*, int64_t, int64_t, int64_t, const float*) = nullptr;
   void (*quantize_init)(int) = nullptr;
+  bool (*requires_imatrix)(int) = nullptr;
 };
 
 constexpr uint64_t kRow = 4096;
@@ -95,7 +96,9 @@ int main(int count, char** arguments) {
   Ggml ggml;
   ggml.quantize_chunk = reinterpret_cast<decltype(ggml.quantize_chunk)>(dlsym(library, "ggml_quantize_chunk"));
   ggml.quantize_init = reinterpret_cast<decltype(ggml.quantize_init)>(dlsym(library, "ggml_quantize_init"));
-  if (ggml.quantize_chunk == nullptr || ggml.quantize_init == nullptr) return std::fprintf(stderr, "no ggml library\n"), 74;
+  ggml.requires_imatrix = reinterpret_cast<decltype(ggml.requires_imatrix)>(dlsym(library, "ggml_quantize_requires_imatrix"));
+  if (ggml.quantize_chunk == nullptr || ggml.quantize_init == nullptr || ggml.requires_imatrix == nullptr)
+    return std::fprintf(stderr, "no ggml library\n"), 74;
   const size_t n = count > 2 ? std::stoull(arguments[2]) : size_t{1} << 20;
   const std::string only = count > 3 ? arguments[3] : "";
   CounterRandom random(1, 3);
@@ -119,6 +122,7 @@ int main(int count, char** arguments) {
       std::vector<float> decoded(input.values.size());
       ggml.quantize_init(static_cast<int>(codec.info->type));
       for (const bool weighted : {false, true}) {
+        if (!weighted && ggml.requires_imatrix(static_cast<int>(codec.info->type))) continue;  // ggml refuses
         EncodeOptions options;
         options.threads = 1;
         if (weighted) options.importance = importance;
@@ -136,7 +140,7 @@ int main(int count, char** arguments) {
         const bool worse = our_error > their_error, late = times.ours > times.theirs;
         ++cells, larger_errors += worse, slower += late;
         // Equal errors are 1, two exact encodings included.
-        fmt::print("{:<8} {:<11} {:<8} {:>9.4f} {:>9.0f} {:>9.0f} {:>7.2f}{}{}\n", codec.info->name, input.name,
+        fmt::print("{:<8} {:<11} {:<8} {:>9.4f} {:>9.1f} {:>9.1f} {:>7.2f}{}{}\n", codec.info->name, input.name,
                    weighted ? "imatrix" : "plain", our_error == their_error ? 1.0 : our_error / their_error, megabytes / times.ours,
                    megabytes / times.theirs, times.theirs / times.ours, worse ? "  <-- error" : "", late ? "  <-- speed" : "");
         std::fflush(stdout);

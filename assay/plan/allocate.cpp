@@ -41,8 +41,8 @@ Result<std::vector<KeepRule>> parse_keep(const AllocateConstraints& constraints)
 // The knapsack of one table: a group of items per row that has a choice, everything else as fixed bytes and fixed damage.
 class Allocation {
  public:
-  Allocation(const DamageTable& table, const AllocateConstraints& constraints, const OutputRequest& request, const OutputFile& stored)
-      : table_(table), constraints_(constraints), stored_(stored), has_imatrix_(request.imatrix != nullptr) {
+  Allocation(const DamageTable& table, const AllocateConstraints& constraints, const OutputFile& stored)
+      : table_(table), constraints_(constraints), stored_(stored) {
     for (const TensorInfo& tensor : stored.tensors) tensors_[tensor.name] = &tensor;
   }
 
@@ -115,7 +115,7 @@ class Allocation {
   }
 
   bool can_hold(const TensorInfo& tensor, GgmlType type) const {
-    return row_fits(type, tensor.row_length()) && (type == tensor.type || can_encode(type, has_imatrix_));
+    return row_fits(type, tensor.row_length()) && (type == tensor.type || can_encode(type));
   }
   bool allowed(GgmlType type) const {
     const auto& types = constraints_.types;
@@ -216,7 +216,6 @@ class Allocation {
   const DamageTable& table_;
   const AllocateConstraints& constraints_;
   const OutputFile& stored_;  // the file with every tensor as stored
-  bool has_imatrix_;
   std::unordered_map<std::string, const TensorInfo*> tensors_;
   std::unordered_map<std::string, GgmlType> kept_;
   std::set<std::string> seen_;
@@ -241,7 +240,7 @@ Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, ui
   OutputRequest as_stored = request;
   as_stored.recipe = {};
   ASSAY_ASSIGN(const OutputFile stored, plan_output(checkpoint, as_stored));
-  Allocation allocation(table, constraints, request, stored);
+  Allocation allocation(table, constraints, stored);
   ASSAY_TRY(allocation.prepare());
   ASSAY_ASSIGN(Plan plan, allocation.solve(budget, effort));
   OutputRequest chosen = request;

@@ -58,9 +58,9 @@ class Slices {
 
 }  // namespace
 
-bool can_encode(GgmlType type, bool has_importance) {
+bool can_encode(GgmlType type) {
   const Codec* codec = find_codec(type);
-  return codec != nullptr && codec->encode != nullptr && (has_importance || !codec->needs_importance);
+  return codec != nullptr && codec->encode != nullptr;
 }
 
 Status encode_tensor_into(const Checkpoint& checkpoint, const TensorInfo& tensor, GgmlType type, const Imatrix* imatrix, int threads,

@@ -13,13 +13,13 @@
 
 namespace assay {
 
-// True if the type has an encoder here that works with (or without) importance weights.
-bool can_encode(GgmlType type, bool has_importance);
+// True if the type has an encoder here.
+bool can_encode(GgmlType type);
 
 // The tensor in the type. The stored bytes themselves, checked for NaN and infinities, if the type does not change.
 // Importance: the imatrix's entry under the checkpoint's name of the tensor, if there is one; imatrix may be nullptr.
 // Errors: kBadInput (NaN or infinite weights: tensor and position), kMismatch (an imatrix entry of another width),
-// kUnsupported and kUsage (no encoder; one that needs importance).
+// kUnsupported (no encoder).
 Result<std::vector<std::byte>> encode_tensor(const Checkpoint& checkpoint, const TensorInfo& tensor, GgmlType type, const Imatrix* imatrix,
                                              int threads);
 // The same into `out`, which must have the tensor's bytes in the new type.

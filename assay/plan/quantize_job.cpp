@@ -113,13 +113,10 @@ Status check_encoders(const Checkpoint& checkpoint, const OutputFile& output, co
     const TensorInfo& tensor = output.tensors[i];
     if (checkpoint.find(output.sources[i])->type == tensor.type) continue;
     const bool has_entry = imatrix != nullptr && imatrix->entries.contains(output.sources[i]);
-    if (!can_encode(tensor.type, has_entry)) {
-      const bool needs = can_encode(tensor.type, true);
-      return fail(
-          needs ? ErrorCode::kUsage : ErrorCode::kUnsupported,
-          {"tensor '" + printable(tensor.name) + "'", std::string("is to become ") + find_type(tensor.type)->name,
-           needs ? "that type needs importance weights: give an imatrix with this tensor" : "there is no encoder for that type here", ""});
-    }
+    if (!can_encode(tensor.type))
+      return fail(ErrorCode::kUnsupported,
+                  {"tensor '" + printable(tensor.name) + "'", std::string("is to become ") + find_type(tensor.type)->name,
+                   "there is no encoder for that type here", ""});
     if (imatrix != nullptr && !has_entry && find_type(tensor.type)->quantized && tensor.name != "token_embd.weight" &&
         tensor.name != "output.weight")
       without.push_back(tensor.name);

@@ -112,10 +112,6 @@ Status encode(GgmlType type, std::span<const float> values, uint64_t row_length,
     return fail(ErrorCode::kMismatch, {"codec: importance", "has " + group_digits(options.importance.size()) + " entries",
                                        group_digits(matrices * row_length) + " are needed", "an imatrix of another model?"});
   }
-  if (options.importance.empty() && codec->needs_importance) {
-    return fail(ErrorCode::kUsage,
-                {"codec: " + std::string(codec->info->name), "cannot be encoded without importance weights", "give an imatrix", ""});
-  }
   if (!is_sound(options.importance)) {
     const auto sound = [](float x) { return x >= 0 && x <= kLargestFloat; };
     const auto i = static_cast<uint64_t>(std::ranges::find_if_not(options.importance, sound) - options.importance.begin());

@@ -31,7 +31,6 @@ struct Codec {
   DecodeRow decode = nullptr;
   EncodeRow encode = nullptr;         // nullptr: decode only
   const CodeAccess* codes = nullptr;  // nullptr: no per-weight code
-  bool needs_importance = false;      // refuses to encode without it (the lowest IQ types)
   ConvertRow convert = nullptr;       // types without blocks: what `encode` does, and the look for NaN in the same pass
 };
 

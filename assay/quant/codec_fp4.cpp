@@ -2,6 +2,7 @@
 #include <array>
 
 #include "assay/quant/families.h"
+#include "assay/quant/fp4_encode.h"
 #include "assay/quant/fp4_scales.h"
 #include "assay/quant/half.h"
 
@@ -61,8 +62,8 @@ constexpr CodeAccess kNvfp4Codes = {-7, 7, get_fp4<nvfp4_place>, set_fp4<nvfp4_p
 
 std::span<const Codec> fp4_codecs() {
   static const std::array codecs = {
-      Codec{find_type(GgmlType::kMXFP4), decode_blocks<32, 17, decode_mxfp4>, nullptr, &kMxfp4Codes, false},
-      Codec{find_type(GgmlType::kNVFP4), decode_blocks<64, 36, decode_nvfp4>, nullptr, &kNvfp4Codes, false},
+      Codec{find_type(GgmlType::kMXFP4), decode_blocks<32, 17, decode_mxfp4>, encode_mxfp4, &kMxfp4Codes},
+      Codec{find_type(GgmlType::kNVFP4), decode_blocks<64, 36, decode_nvfp4>, encode_nvfp4, &kNvfp4Codes},
   };
   return codecs;
 }

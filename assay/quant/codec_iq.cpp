@@ -5,6 +5,9 @@
 #include "assay/quant/families.h"
 #include "assay/quant/grid_tables.h"
 #include "assay/quant/half.h"
+#include "assay/quant/iq1_encode.h"
+#include "assay/quant/iq2_encode.h"
+#include "assay/quant/iq3_encode.h"
 #include "assay/quant/iq4_encode.h"
 
 namespace assay {
@@ -148,15 +151,15 @@ constexpr CodeAccess kIq4XsCodes = {0, 15, get_iq4<8>, set_iq4<8>};
 
 std::span<const Codec> iq_codecs() {
   static const std::array codecs = {
-      Codec{find_type(GgmlType::kIQ1_S), decode_blocks<256, 50, decode_iq1_s>, nullptr, nullptr, true},
-      Codec{find_type(GgmlType::kIQ1_M), decode_blocks<256, 56, decode_iq1_m>, nullptr, nullptr, true},
-      Codec{find_type(GgmlType::kIQ2_XXS), decode_blocks<256, 66, decode_iq2_xxs>, nullptr, nullptr, true},
-      Codec{find_type(GgmlType::kIQ2_XS), decode_blocks<256, 74, decode_iq2_xs>, nullptr, nullptr, true},
-      Codec{find_type(GgmlType::kIQ2_S), decode_blocks<256, 82, decode_iq2_s>, nullptr, nullptr, true},
-      Codec{find_type(GgmlType::kIQ3_XXS), decode_blocks<256, 98, decode_iq3_xxs>, nullptr, nullptr, false},
-      Codec{find_type(GgmlType::kIQ3_S), decode_blocks<256, 110, decode_iq3_s>, nullptr, nullptr, false},
-      Codec{find_type(GgmlType::kIQ4_NL), decode_blocks<32, 18, decode_iq4_nl>, encode_iq4_nl, &kIq4NlCodes, false},
-      Codec{find_type(GgmlType::kIQ4_XS), decode_blocks<256, 136, decode_iq4_xs>, encode_iq4_xs, &kIq4XsCodes, false},
+      Codec{find_type(GgmlType::kIQ1_S), decode_blocks<256, 50, decode_iq1_s>, encode_iq1_s, nullptr},
+      Codec{find_type(GgmlType::kIQ1_M), decode_blocks<256, 56, decode_iq1_m>, encode_iq1_m, nullptr},
+      Codec{find_type(GgmlType::kIQ2_XXS), decode_blocks<256, 66, decode_iq2_xxs>, encode_iq2_xxs, nullptr},
+      Codec{find_type(GgmlType::kIQ2_XS), decode_blocks<256, 74, decode_iq2_xs>, encode_iq2_xs, nullptr},
+      Codec{find_type(GgmlType::kIQ2_S), decode_blocks<256, 82, decode_iq2_s>, encode_iq2_s, nullptr},
+      Codec{find_type(GgmlType::kIQ3_XXS), decode_blocks<256, 98, decode_iq3_xxs>, encode_iq3_xxs, nullptr},
+      Codec{find_type(GgmlType::kIQ3_S), decode_blocks<256, 110, decode_iq3_s>, encode_iq3_s, nullptr},
+      Codec{find_type(GgmlType::kIQ4_NL), decode_blocks<32, 18, decode_iq4_nl>, encode_iq4_nl, &kIq4NlCodes},
+      Codec{find_type(GgmlType::kIQ4_XS), decode_blocks<256, 136, decode_iq4_xs>, encode_iq4_xs, &kIq4XsCodes},
   };
   return codecs;
 }

@@ -147,11 +147,11 @@ constexpr CodeAccess kQ6Codes = {-32, 31, get_q6_k, set_q6_k};
 
 std::span<const Codec> kquant_codecs() {
   static const std::array codecs = {
-      Codec{find_type(GgmlType::kQ2_K), decode_blocks<kBlock, 84, decode_q2_k>, encode_q2_k, &kQ2Codes, false},
-      Codec{find_type(GgmlType::kQ3_K), decode_blocks<kBlock, 110, decode_q3_k>, encode_q3_k, &kQ3Codes, false},
-      Codec{find_type(GgmlType::kQ4_K), decode_blocks<kBlock, 144, decode_q45_k<false>>, encode_q4_k, &kQ4Codes, false},
-      Codec{find_type(GgmlType::kQ5_K), decode_blocks<kBlock, 176, decode_q45_k<true>>, encode_q5_k, &kQ5Codes, false},
-      Codec{find_type(GgmlType::kQ6_K), decode_blocks<kBlock, 210, decode_q6_k>, encode_q6_k, &kQ6Codes, false},
+      Codec{find_type(GgmlType::kQ2_K), decode_blocks<kBlock, 84, decode_q2_k>, encode_q2_k, &kQ2Codes},
+      Codec{find_type(GgmlType::kQ3_K), decode_blocks<kBlock, 110, decode_q3_k>, encode_q3_k, &kQ3Codes},
+      Codec{find_type(GgmlType::kQ4_K), decode_blocks<kBlock, 144, decode_q45_k<false>>, encode_q4_k, &kQ4Codes},
+      Codec{find_type(GgmlType::kQ5_K), decode_blocks<kBlock, 176, decode_q45_k<true>>, encode_q5_k, &kQ5Codes},
+      Codec{find_type(GgmlType::kQ6_K), decode_blocks<kBlock, 210, decode_q6_k>, encode_q6_k, &kQ6Codes},
   };
   return codecs;
 }

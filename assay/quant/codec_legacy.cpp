@@ -64,11 +64,11 @@ constexpr CodeAccess kQ8_0Codes = {-128, 127, get_q8_0, set_q8_0};
 
 std::span<const Codec> legacy_codecs() {
   static const std::array codecs = {
-      Codec{find_type(GgmlType::kQ4_0), decode_blocks<kBlock, 18, decode_block<false, false>>, encode_q4_0, &kQ4_0Codes, false},
-      Codec{find_type(GgmlType::kQ4_1), decode_blocks<kBlock, 20, decode_block<true, false>>, encode_q4_1, &kQ4_1Codes, false},
-      Codec{find_type(GgmlType::kQ5_0), decode_blocks<kBlock, 22, decode_block<false, true>>, encode_q5_0, &kQ5_0Codes, false},
-      Codec{find_type(GgmlType::kQ5_1), decode_blocks<kBlock, 24, decode_block<true, true>>, encode_q5_1, &kQ5_1Codes, false},
-      Codec{find_type(GgmlType::kQ8_0), decode_blocks<kBlock, 34, decode_q8_0>, encode_q8_0, &kQ8_0Codes, false},
+      Codec{find_type(GgmlType::kQ4_0), decode_blocks<kBlock, 18, decode_block<false, false>>, encode_q4_0, &kQ4_0Codes},
+      Codec{find_type(GgmlType::kQ4_1), decode_blocks<kBlock, 20, decode_block<true, false>>, encode_q4_1, &kQ4_1Codes},
+      Codec{find_type(GgmlType::kQ5_0), decode_blocks<kBlock, 22, decode_block<false, true>>, encode_q5_0, &kQ5_0Codes},
+      Codec{find_type(GgmlType::kQ5_1), decode_blocks<kBlock, 24, decode_block<true, true>>, encode_q5_1, &kQ5_1Codes},
+      Codec{find_type(GgmlType::kQ8_0), decode_blocks<kBlock, 34, decode_q8_0>, encode_q8_0, &kQ8_0Codes},
   };
   return codecs;
 }

@@ -98,10 +98,10 @@ void decode_f64(const std::byte* row, uint64_t n, float* out) {
 
 std::span<const Codec> plain_codecs() {
   static const std::array codecs = {
-      Codec{find_type(GgmlType::kF32), decode_f32, encode_row<convert_f32>, nullptr, false, convert_f32},
-      Codec{find_type(GgmlType::kF16), decode_f16, encode_row<convert_f16>, nullptr, false, convert_f16},
-      Codec{find_type(GgmlType::kBF16), decode_bf16, encode_row<convert_bf16>, nullptr, false, convert_bf16},
-      Codec{find_type(GgmlType::kF64), decode_f64, nullptr, nullptr, false},
+      Codec{find_type(GgmlType::kF32), decode_f32, encode_row<convert_f32>, nullptr, convert_f32},
+      Codec{find_type(GgmlType::kF16), decode_f16, encode_row<convert_f16>, nullptr, convert_f16},
+      Codec{find_type(GgmlType::kBF16), decode_bf16, encode_row<convert_bf16>, nullptr, convert_bf16},
+      Codec{find_type(GgmlType::kF64), decode_f64, nullptr, nullptr},
   };
   return codecs;
 }

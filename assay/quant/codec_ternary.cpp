@@ -3,6 +3,7 @@
 
 #include "assay/quant/families.h"
 #include "assay/quant/half.h"
+#include "assay/quant/ternary_encode.h"
 
 namespace assay {
 namespace {
@@ -95,10 +96,10 @@ constexpr CodeAccess kQ2Codes = {-1, 2, get_q2_0, set_q2_0};
 
 std::span<const Codec> ternary_codecs() {
   static const std::array codecs = {
-      Codec{find_type(GgmlType::kTQ1_0), decode_blocks<256, 54, decode_tq1_0>, nullptr, &kTq1Codes, false},
-      Codec{find_type(GgmlType::kTQ2_0), decode_blocks<256, 66, decode_tq2_0>, nullptr, &kTq2Codes, false},
-      Codec{find_type(GgmlType::kQ1_0), decode_blocks<128, 18, decode_q1_0>, nullptr, &kQ1Codes, false},
-      Codec{find_type(GgmlType::kQ2_0), decode_blocks<64, 18, decode_q2_0>, nullptr, &kQ2Codes, false},
+      Codec{find_type(GgmlType::kTQ1_0), decode_blocks<256, 54, decode_tq1_0>, encode_tq1_0, &kTq1Codes},
+      Codec{find_type(GgmlType::kTQ2_0), decode_blocks<256, 66, decode_tq2_0>, encode_tq2_0, &kTq2Codes},
+      Codec{find_type(GgmlType::kQ1_0), decode_blocks<128, 18, decode_q1_0>, nullptr, &kQ1Codes},
+      Codec{find_type(GgmlType::kQ2_0), decode_blocks<64, 18, decode_q2_0>, nullptr, &kQ2Codes},
   };
   return codecs;
 }

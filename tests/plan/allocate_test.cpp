@@ -143,7 +143,7 @@ TEST_F(Allocate, ConstraintsHold) {
   EXPECT_EQ(allocate(*checkpoint_, table(), budget, constraints, {}).error().code, ErrorCode::kMismatch);
   constraints.keep = {{"attn_v[", T::kQ8_0}};
   EXPECT_EQ(allocate(*checkpoint_, table(), budget, constraints, {}).error().code, ErrorCode::kUsage);
-  constraints.keep = {{"attn_v", T::kTQ1_0}};  // no encoder
+  constraints.keep = {{"attn_v", T::kQ2_0}};  // no encoder
   EXPECT_EQ(allocate(*checkpoint_, table(), budget, constraints, {}).error().code, ErrorCode::kUsage);
   constraints.keep = {};
   constraints.types = {T::kIQ4_XS};  // not in the table

@@ -103,9 +103,9 @@ TEST_F(EncodeTensor, RefusesAnImatrixOfAnotherWidthAndTypesWithoutEncoder) {
   ASSERT_FALSE(wide);
   EXPECT_EQ(wide.error().code, ErrorCode::kMismatch);
   EXPECT_THAT(wide.error().message, HasSubstr("the imatrix holds 512 for it"));
-  EXPECT_FALSE(can_encode(T::kTQ1_0, true));
-  EXPECT_TRUE(can_encode(T::kQ3_K, false));
-  EXPECT_EQ(encode_tensor(*checkpoint, tensor, T::kTQ1_0, nullptr, 1).error().code, ErrorCode::kUnsupported);
+  EXPECT_FALSE(can_encode(T::kQ2_0));
+  EXPECT_TRUE(can_encode(T::kQ3_K));
+  EXPECT_EQ(encode_tensor(*checkpoint, tensor, T::kQ2_0, nullptr, 1).error().code, ErrorCode::kUnsupported);
 }
 
 }  // namespace

@@ -151,5 +151,43 @@ TEST_F(QuantizeInterop, ConvertedAndQuantizedFilesRunThere) {
   }
 }
 
+// One kind of matrix at a time in each type that no preset here uses, with bounds on the perplexity a few times what is seen.
+TEST_F(QuantizeInterop, GridTernaryAndFp4FilesRunThere) {
+  const auto checkpoint = small_model::open(ASSAY_SOURCE_DIR "/demo/reference-9m");
+  ASSERT_NE(checkpoint, nullptr);
+  const auto perplexity_with = [&](const std::string& type) {
+    QuantizeOptions options;
+    options.preset = "Q8_0";
+    options.force = true;
+    if (!type.empty()) {
+      EXPECT_TRUE(options.tensor_types.add_text("ffn_up=" + type));
+    }
+    const std::string path = dir_ / "mixed.gguf";
+    const auto report = quantize_model(*checkpoint, options, path);
+    EXPECT_TRUE(report) << type << ": " << (report ? "" : report.error().message);
+    if (!report) return 0.0;
+    if (!type.empty()) {
+      EXPECT_EQ(types_of(path).at("blk.3.ffn_up.weight"), type);
+    }
+    const auto answer = interop::run_llama_peer({"perplexity", path, ASSAY_SOURCE_DIR "/demo/evaluation.txt", "--chunks", "2"});
+    EXPECT_EQ(answer.status, 0) << type << ": " << answer.result.dump();
+    return answer.status == 0 ? answer.result["ppl"].get<double>() : 0.0;
+  };
+  const double base = perplexity_with("");
+  ASSERT_GT(base, 1);
+  for (const auto& [type, bound] : {std::pair{"IQ1_S", 0.5},
+                                    {"IQ1_M", 0.5},
+                                    {"IQ2_XXS", 0.3},
+                                    {"IQ2_XS", 0.2},
+                                    {"IQ2_S", 0.2},
+                                    {"IQ3_XXS", 0.1},
+                                    {"IQ3_S", 0.1},
+                                    {"TQ1_0", 0.5},
+                                    {"TQ2_0", 0.5},
+                                    {"MXFP4", 0.05},
+                                    {"NVFP4", 0.05}})
+    EXPECT_NEAR(perplexity_with(type) / base, 1, bound) << type;
+}
+
 }  // namespace
 }  // namespace assay

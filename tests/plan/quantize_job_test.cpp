@@ -221,7 +221,7 @@ TEST_F(QuantizeJob, RefusesWhatCannotBeBeforeWriting) {
   EXPECT_EQ(refused([](auto& o) { o.preset = ""; }).code, ErrorCode::kUsage);
   EXPECT_EQ(refused([](auto& o) { o.preset = "", o.recipe = rules("attn=q4_k"), o.pure = true; }).code, ErrorCode::kUsage);
   EXPECT_EQ(refused([](auto& o) { o.tensor_types = rules("attn_x=q4_k"); }).code, ErrorCode::kMismatch);
-  EXPECT_EQ(refused([](auto& o) { o.tensor_types = rules("attn_q=tq1_0"); }).code, ErrorCode::kUnsupported);
+  EXPECT_EQ(refused([](auto& o) { o.tensor_types = rules("attn_q=q2_0"); }).code, ErrorCode::kUnsupported);
   EXPECT_EQ(refused([](auto& o) { o.exclude_weights = {"attn"}; }).code, ErrorCode::kUsage);
   EXPECT_EQ(refused([&](auto& o) { o.imatrix = &imatrix, o.exclude_weights = {"attn"}, o.include_weights = {"ffn"}; }).code,
             ErrorCode::kUsage);
