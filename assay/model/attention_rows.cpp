@@ -45,8 +45,7 @@ void PackedKeys::attend(const float* q, int64_t q_stride, float* out, int64_t ou
     for (int64_t r = 0; r < count; ++r)
       for (int64_t i = 0; i < d; ++i) queries_[static_cast<size_t>(r * d + i)] = q[(begin + r) * q_stride + i] * scale;
     for (int64_t key = 0; key < keys; key += panel::kOutputs)
-      panel::multiply_float32({count, d, keys, false}, queries_.data(), keys_.data() + (from + key) * d, panel::kOutputs,
-                              scores_.data() + key);
+      panel::multiply_float32({count, d, keys}, queries_.data(), keys_.data() + (from + key) * d, panel::kOutputs, scores_.data() + key);
     float inverse[kQueries];
     for (int64_t r = 0; r < count; ++r) {
       const int64_t position = first_position + r;
@@ -55,7 +54,7 @@ void PackedKeys::attend(const float* q, int64_t q_stride, float* out, int64_t ou
                                             static_cast<size_t>(position + 1 - from), static_cast<size_t>(keys));
     }
     for (int64_t first = 0; first < d; first += panel::kOutputs)
-      panel::multiply_float32({count, keys, out_stride, false}, scores_.data(), values_.data() + first * all + from * panel::kOutputs,
+      panel::multiply_float32({count, keys, out_stride}, scores_.data(), values_.data() + first * all + from * panel::kOutputs,
                               std::min(panel::kOutputs, d - first), out + begin * out_stride + first);
     for (int64_t r = 0; r < count; ++r)
       for (int64_t i = 0; i < d; ++i) out[(begin + r) * out_stride + i] *= inverse[r];

@@ -44,6 +44,10 @@ at::Tensor Block::linear(Site site, const at::Tensor& x) const {
   return y;
 }
 
+at::Tensor Block::linear_near(Site site, const at::Tensor& x, const at::Tensor& x_base, const at::Tensor& y_base) const {
+  return weights_->matrices[index_of(site)].add_deviation(round_deviation(x, x_base), y_base);
+}
+
 at::Tensor Block::attention_input(const at::Tensor& h) const { return norm(weights_->attention_norm, *weights_->hyper, h); }
 at::Tensor Block::ffn_input(const at::Tensor& h) const { return norm(weights_->ffn_norm, *weights_->hyper, h); }
 

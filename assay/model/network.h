@@ -34,6 +34,8 @@ class Block {
  public:
   bool has(Site site) const;
   at::Tensor linear(Site site, const at::Tensor& x) const;
+  // The same for n streams near one whose input x_base and output y_base are known (Matrix::add_deviation); compute mode deviations only.
+  at::Tensor linear_near(Site site, const at::Tensor& x, const at::Tensor& x_base, const at::Tensor& y_base) const;
   at::Tensor attention_input(const at::Tensor& h) const;                    // norm
   at::Tensor ffn_input(const at::Tensor& h) const;                          // norm
   at::Tensor activate(const at::Tensor& gate, const at::Tensor& up) const;  // gate: undefined where the MLP has none
@@ -83,7 +85,8 @@ struct NetworkOptions {
 
 class Network {
  public:
-  // Errors: unknown architecture, missing or surplus tensor, wrong shape, broken weights, device that is not there.
+  // Errors: unknown architecture, missing or surplus tensor, wrong shape, broken weights, device that is not there or lacks the compute
+  // mode.
   static Result<std::shared_ptr<const Network>> load(std::shared_ptr<const Checkpoint> checkpoint, const NetworkOptions& options,
                                                      Progress& progress = silent_progress());
   ~Network();

@@ -27,12 +27,15 @@ void pack_float32(const float* weight, int64_t in, int64_t outputs, float* to);
 void pack_bf16(const float* weight, int64_t in, int64_t outputs, uint16_t* to);
 // Rounds n values like pack_bf16.
 void round_bf16(const float* from, int64_t n, uint16_t* to);
+// The same for from - base, the difference taken in float32.
+void round_difference_bf16(const float* from, const float* base, int64_t n, uint16_t* to);
 
 struct Rows {
   int64_t count = 0;
   int64_t in = 0;
-  int64_t stride = 0;  // of y, in elements
-  bool add = false;    // y += x W^T: the finished sum is added once
+  int64_t stride = 0;             // of y, in elements
+  const float* addend = nullptr;  // y = addend + x W^T, the finished sum is added once; may be y itself
+  int64_t addend_stride = 0;
 };
 // x: [count, in] without gaps; y: `outputs` <= 64 columns of each row are written.
 void multiply_float32(const Rows& rows, const float* x, const float* panel, int64_t outputs, float* y);

@@ -35,10 +35,15 @@ class PanelProduct : public testing::TestWithParam<bool> {
   void SetUp() override {
     if (!(GetParam() ? panel::bf16_supported() : panel::float32_supported())) GTEST_SKIP() << "this CPU lacks the instructions";
   }
-  // y (stride 70) from y_begin; `add` to what is there.
+  // y (stride 70), before the call filled with `before`; `add` to what is there.
   std::vector<float> multiply(const Case& c, const std::vector<float>& x, const std::vector<float>& w, bool add, float before) const {
     std::vector<float> y(static_cast<size_t>(c.rows * kStride), before);
-    const panel::Rows rows{c.rows, c.in, kStride, add};
+    return multiply(c, x, w, add ? y.data() : nullptr, kStride, y);
+  }
+  // y (stride 70) = addend + x w^T, or x w^T without one.
+  std::vector<float> multiply(const Case& c, const std::vector<float>& x, const std::vector<float>& w, const float* addend,
+                              int64_t addend_stride, std::vector<float>& y) const {
+    const panel::Rows rows{c.rows, c.in, kStride, addend, addend_stride};
     if (GetParam()) {
       std::vector<uint16_t> panel(static_cast<size_t>(panel::kOutputs * c.in)), operand(x.size());
       panel::pack_bf16(w.data(), c.in, c.outputs, panel.data());
@@ -80,6 +85,19 @@ TEST_P(PanelProduct, EqualsTheDoubleProductOfItsOperands) {
   }
 }
 
+TEST_P(PanelProduct, TheAddendMayLieElsewhere) {
+  const Case c{20, 130, 33};
+  const int64_t stride = 40;
+  const auto x = normal(8, c.rows * c.in), w = normal(9, c.outputs * c.in), addend = normal(10, c.rows * stride);
+  std::vector<float> y(static_cast<size_t>(c.rows * kStride), 7.0f);
+  const auto sum = multiply(c, x, w, false, 0), added = multiply(c, x, w, addend.data(), stride, y);
+  for (int64_t r = 0; r < c.rows; ++r)
+    for (int64_t o = 0; o < c.outputs; ++o) {
+      const auto at = static_cast<size_t>(r * kStride + o);
+      ASSERT_EQ(added[at], addend[static_cast<size_t>(r * stride + o)] + sum[at]);
+    }
+}
+
 TEST_P(PanelProduct, ARowIsTheSameAloneAndAmongOthers) {
   const Case all{131, 386, 64};
   const auto x = normal(3, all.rows * all.in), w = normal(4, all.outputs * all.in);
@@ -110,6 +128,14 @@ TEST(PanelRounding, RoundsToNearestTiesToEven) {
   std::vector<uint16_t> got(values.size());
   panel::round_bf16(values.data(), static_cast<int64_t>(values.size()), got.data());
   for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(got[i], float_to_bfloat16(values[i])) << values[i];
+}
+
+TEST(PanelRounding, RoundsDifferences) {
+  if (!panel::bf16_supported()) GTEST_SKIP() << "this CPU lacks the instructions";
+  const std::vector<float> a = normal(12, 77), b = normal(13, 77);
+  std::vector<uint16_t> got(a.size());
+  panel::round_difference_bf16(a.data(), b.data(), static_cast<int64_t>(a.size()), got.data());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(got[i], float_to_bfloat16(a[i] - b[i])) << i;
 }
 
 }  // namespace
