@@ -33,6 +33,10 @@ class Matrix {
   at::Tensor prepare(const at::Tensor& x) const;
   at::Tensor multiply_prepared(const at::Tensor& x) const;
 
+  // [panels, in, 64] of the type of prepared operands, and of deviations; undefined where the product is not made of panels.
+  at::Tensor panels() const { return on_panels() ? packed_ : at::Tensor(); }
+  const at::Tensor& deviation_panels() const { return packed_changes_; }
+
   bool defined() const { return packed_.defined(); }
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }

@@ -90,16 +90,6 @@ at::Tensor round_operand(const at::Tensor& x) {
   return rounded;
 }
 
-// Calls body(first row, rows, row of the base) for runs of rows [begin, end) that do not cross from one stream to the next.
-template <class Body>
-void for_each_stream(int64_t begin, int64_t end, int64_t base_rows, const Body& body) {
-  while (begin < end) {
-    const int64_t row = begin % base_rows, count = std::min(end - begin, base_rows - row);
-    body(begin, count, row);
-    begin += count;
-  }
-}
-
 at::Tensor rounded_float(const at::Tensor& x) { return x.to(at::kBFloat16).to(at::kFloat); }
 
 // y = x w^T + addend. A task is one panel and some rows; neighbouring tasks share the panel.
@@ -116,17 +106,18 @@ void multiply_panels(const at::Tensor& x, const at::Tensor& packed, const at::Te
     for (int64_t task = begin; task < end; ++task) {
       const int64_t first_out = task / blocks * panel::kOutputs, first_row = task % blocks * panel::kRows;
       const int64_t outputs = std::min(panel::kOutputs, out - first_out), w_at = first_out * in;
-      for_each_stream(first_row, std::min(first_row + panel::kRows, rows), repeated, [&](int64_t row, int64_t count, int64_t added_row) {
-        const panel::Rows some{count, in, out, added == nullptr ? nullptr : added + added_row * out + first_out, out};
-        float* corner = to + row * out + first_out;
-        if (bf16) {
-          panel::multiply_bf16(some, static_cast<const uint16_t*>(inputs) + row * in, static_cast<const uint16_t*>(weights) + w_at, outputs,
-                               corner);
-        } else {
-          panel::multiply_float32(some, static_cast<const float*>(inputs) + row * in, static_cast<const float*>(weights) + w_at, outputs,
-                                  corner);
-        }
-      });
+      panel::for_each_repeat(
+          first_row, std::min(first_row + panel::kRows, rows), repeated, [&](int64_t row, int64_t count, int64_t added_row) {
+            const panel::Rows some{count, in, out, added == nullptr ? nullptr : added + added_row * out + first_out, out};
+            float* corner = to + row * out + first_out;
+            if (bf16) {
+              panel::multiply_bf16(some, static_cast<const uint16_t*>(inputs) + row * in, static_cast<const uint16_t*>(weights) + w_at,
+                                   outputs, corner);
+            } else {
+              panel::multiply_float32(some, static_cast<const float*>(inputs) + row * in, static_cast<const float*>(weights) + w_at,
+                                      outputs, corner);
+            }
+          });
     }
   });
 }
@@ -235,7 +226,7 @@ at::Tensor round_deviation(const at::Tensor& x, const at::Tensor& x_base) {
   const float* subtracted = base.const_data_ptr<float>();
   auto* to = static_cast<uint16_t*>(rounded.mutable_data_ptr());
   at::parallel_for(0, plain.size(0), std::max<int64_t>(1, kRoundingGrain / in), [&](int64_t begin, int64_t end) {
-    for_each_stream(begin, end, base_rows, [&](int64_t row, int64_t count, int64_t base_row) {
+    panel::for_each_repeat(begin, end, base_rows, [&](int64_t row, int64_t count, int64_t base_row) {
       panel::round_difference_bf16(from + row * in, subtracted + base_row * in, count * in, to + row * in);
     });
   });

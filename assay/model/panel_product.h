@@ -41,4 +41,14 @@ struct Rows {
 void multiply_float32(const Rows& rows, const float* x, const float* panel, int64_t outputs, float* y);
 void multiply_bf16(const Rows& rows, const uint16_t* x, const uint16_t* panel, int64_t outputs, float* y);
 
+// Calls body(first row, rows, row of the block) for runs of rows [begin, end) that do not cross from one block of block_rows to the next.
+template <class Body>
+void for_each_repeat(int64_t begin, int64_t end, int64_t block_rows, const Body& body) {
+  while (begin < end) {
+    const int64_t row = begin % block_rows, left = block_rows - row, count = end - begin < left ? end - begin : left;
+    body(begin, count, row);
+    begin += count;
+  }
+}
+
 }  // namespace assay::panel

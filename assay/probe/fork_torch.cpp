@@ -16,7 +16,7 @@ at::Tensor query_rows(const at::Tensor& x, const StreamShape& shape) {
 size_t index_of(Site site) { return static_cast<size_t>(site); }
 
 at::Tensor linear(const Block& block, Site site, const at::Tensor& x, const Trunk* base) {
-  return base == nullptr ? block.linear(site, x) : block.linear_near(site, x, base->input(site), base->product(site));
+  return base == nullptr ? block.linear(site, x) : block.linear_near(site, round_deviation(x, base->input(site)), base->product(site));
 }
 
 class Forker {
@@ -187,6 +187,26 @@ at::Tensor run_block(const Block& block, const StreamShape& shape, const at::Ten
   return block.forward_scored(h, sequences, shape.tokens, shape.query_begin, shape.query_end, linear);
 }
 
+// The block of streams h near the base: each distance is rounded once for all products that take it.
+at::Tensor run_near(const Block& block, const StreamShape& one, const at::Tensor& h, int64_t streams, const Trunk& base) {
+  StreamShape shape = one;
+  shape.sequences *= streams;
+  const at::Tensor x = block.attention_input(h);
+  const at::Tensor distance = round_deviation(x, base.x_all);
+  at::Tensor context;
+  if (block.has(Site::kQkv)) {
+    const at::Tensor qkv = block.linear_near(Site::kQkv, distance, base.q);
+    context = block.attention_fused(qkv, shape.sequences, shape.tokens, shape.query_begin, shape.query_end);
+  } else {
+    const at::Tensor of_queries = shape.whole() ? distance : round_deviation(query_rows(x, shape), base.x_query);
+    const at::Tensor q = block.linear_near(Site::kQ, of_queries, base.q);
+    const at::Tensor k = block.linear_near(Site::kK, distance, base.k), v = block.linear_near(Site::kV, distance, base.v);
+    context = block.attention(q, k, v, shape.sequences, shape.tokens, shape.query_begin, shape.query_end);
+  }
+  const at::Tensor middle = query_rows(h, shape) + linear(block, Site::kO, context, &base);
+  return middle + block.mlp_near(block.ffn_input(middle), {base.x_ffn, base.gate, base.up, base.activated, base.down});
+}
+
 }  // namespace
 
 const at::Tensor& Trunk::input(Site site) const {
@@ -233,12 +253,11 @@ Trunk run_trunk(const Block& block, const StreamShape& shape, const at::Tensor& 
 
 void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, std::span<at::Tensor> streams, const Trunk* base) {
   const auto step = static_cast<size_t>(streams_per_batch(shape, rows_per_batch));
-  LinearFn near;
-  if (base != nullptr) near = [&](Site site, const at::Tensor& x) { return linear(block, site, x, base); };
   for (size_t begin = 0; begin < streams.size(); begin += step) {
     const auto batch = streams.subspan(begin, std::min(step, streams.size() - begin));
     const at::Tensor h = batch.size() == 1 ? batch[0] : at::cat(at::TensorList(batch.data(), batch.size()));
-    const at::Tensor out = run_block(block, shape, h, static_cast<int64_t>(batch.size()), near);
+    const auto count = static_cast<int64_t>(batch.size());
+    const at::Tensor out = base == nullptr ? run_block(block, shape, h, count) : run_near(block, shape, h, count, *base);
     for (size_t i = 0; i < batch.size(); ++i) batch[i] = out.narrow(0, static_cast<int64_t>(i) * shape.query_rows(), shape.query_rows());
   }
 }

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "assay/model/gated_product.h"
 #include "assay/model/matrix.h"
 #include "assay/model/row_kernels.h"
 
@@ -93,6 +94,28 @@ TEST(Matrix, ADeviationDoesNotDependOnItsNeighbours) {
     EXPECT_TRUE(matrix.add_deviation(round_deviation(own, x_base), y_base).equal(all.narrow(0, stream * 130, 130))) << stream;
   }
   at::set_num_threads(2);
+}
+
+// The fused gate, up and activation give the bytes of the separate steps, with and without a base.
+TEST(GatedProduct, EqualsTheSeparateSteps) {
+  at::manual_seed(8);
+  const at::Tensor w_gate = at::randn({150, 96}) * 0.2, w_up = at::randn({150, 96}), x = at::randn({400, 96});
+  for (const Compute compute : {Compute::kFloat32, Compute::kBFloat16}) {
+    const Matrix gate = Matrix::pack(w_gate, compute), up = Matrix::pack(w_up, compute);
+    if (!gate.panels().defined()) continue;
+    const at::Tensor fused = gated_product(gate.prepare(x), gate.panels(), up.panels(), 150, nullptr);
+    const at::Tensor separate = silu_multiply(gate.multiply(x), up.multiply(x));
+    EXPECT_TRUE(fused.equal(separate.to(fused.scalar_type()))) << name_of(compute);
+  }
+  if (!deviations_supported(at::kCPU)) GTEST_SKIP() << "this CPU lacks AVX512-BF16";
+  const Matrix gate = Matrix::pack(w_gate, Compute::kDeviations), up = Matrix::pack(w_up, Compute::kDeviations);
+  const at::Tensor x_base = x.narrow(0, 0, 200);
+  GatedBase base{gate.multiply(x_base), up.multiply(x_base), {}};
+  base.activated = silu_multiply(base.gate, base.up);
+  const at::Tensor distance = round_deviation(x, x_base);
+  const at::Tensor separate = silu_multiply(gate.add_deviation(distance, base.gate), up.add_deviation(distance, base.up));
+  const at::Tensor fused = gated_product(distance, gate.deviation_panels(), up.deviation_panels(), 150, &base);
+  EXPECT_TRUE(fused.equal(round_deviation(separate, base.activated)));
 }
 
 TEST(RowKernels, EqualTheirDefinitionsInDouble) {
