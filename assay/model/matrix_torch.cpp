@@ -12,6 +12,7 @@ namespace {
 // Fewer rows than this take other kernels in oneDNN and MKL, with other summation orders: pad.
 constexpr int64_t kMinimumRows = 8;
 constexpr int64_t kRoundingGrain = 16384;  // elements per task
+constexpr int64_t kStreamedBytes = 24 << 20;  // a larger result is not in the cache when it is read
 
 // MKL's bf16 x bf16 -> float32 product (public CBLAS extension). Looked up at run time: builds of libtorch without MKL lack it.
 using Bf16Gemm = void (*)(int layout, int trans_a, int trans_b, int m, int n, int k, float alpha, const void* a, int lda, const void* b,
@@ -101,6 +102,8 @@ void multiply_panels(const at::Tensor& x, const at::Tensor& packed, const at::Te
   const void* weights = packed.const_data_ptr();
   float* to = y.mutable_data_ptr<float>();
   const float* added = addend.defined() ? addend.const_data_ptr<float>() : nullptr;
+  const bool streamed = static_cast<int64_t>(sizeof(float)) * rows * out > kStreamedBytes && out % 16 == 0 &&
+                        reinterpret_cast<uintptr_t>(to) % 64 == 0;
   const int64_t repeated = added == nullptr ? rows : addend.size(0);
   at::parallel_for(0, packed.size(0) * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
@@ -108,7 +111,7 @@ void multiply_panels(const at::Tensor& x, const at::Tensor& packed, const at::Te
       const int64_t outputs = std::min(panel::kOutputs, out - first_out), w_at = first_out * in;
       panel::for_each_repeat(
           first_row, std::min(first_row + panel::kRows, rows), repeated, [&](int64_t row, int64_t count, int64_t added_row) {
-            const panel::Rows some{count, in, out, added == nullptr ? nullptr : added + added_row * out + first_out, out};
+            const panel::Rows some{count, in, out, added == nullptr ? nullptr : added + added_row * out + first_out, out, streamed};
             float* corner = to + row * out + first_out;
             if (bf16) {
               panel::multiply_bf16(some, static_cast<const uint16_t*>(inputs) + row * in, static_cast<const uint16_t*>(weights) + w_at,

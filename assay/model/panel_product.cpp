@@ -49,6 +49,7 @@ struct Pass {
   bool first, last;
   int64_t stride;  // of y
   int64_t addend_stride;
+  bool streamed;
   __mmask16 columns[kVectors];
 };
 
@@ -82,7 +83,11 @@ ASSAY_TARGET void tile(const Pass& pass, const typename Operand::Element* x, con
         const float* from = addend + r * pass.addend_stride + v * 16;
         sum[r][v] = _mm512_add_ps(_mm512_maskz_loadu_ps(pass.columns[v], from), sum[r][v]);
       }
-      _mm512_mask_storeu_ps(to, pass.columns[v], sum[r][v]);
+      if (pass.streamed) {
+        _mm512_stream_ps(to, sum[r][v]);
+      } else {
+        _mm512_mask_storeu_ps(to, pass.columns[v], sum[r][v]);
+      }
     }
   }
 }
@@ -96,6 +101,7 @@ void multiply(const Rows& rows, const typename Operand::Element* x, const typena
   pass.in = rows.in;
   pass.stride = rows.stride;
   pass.addend_stride = rows.addend_stride;
+  pass.streamed = rows.streamed && outputs == kOutputs;
   for (int v = 0; v < kVectors; ++v) {
     const int64_t left = std::clamp<int64_t>(outputs - v * 16, 0, 16);
     pass.columns[v] = static_cast<__mmask16>((1u << left) - 1);
@@ -118,6 +124,7 @@ void multiply(const Rows& rows, const typename Operand::Element* x, const typena
       if (r < end) run(kTails[end - r], r);
     }
   }
+  if (pass.streamed) _mm_sfence();
 }
 
 ASSAY_TARGET __m512i round_32(const float* from) { return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + 16), _mm512_loadu_ps(from)); }

@@ -36,6 +36,7 @@ struct Rows {
   int64_t stride = 0;             // of y, in elements
   const float* addend = nullptr;  // y = addend + x W^T, the finished sum is added once; may be y itself
   int64_t addend_stride = 0;
+  bool streamed = false;  // y goes past the caches: for results larger than they are. Needs y and stride in multiples of 64 bytes
 };
 // x: [count, in] without gaps; y: `outputs` <= 64 columns of each row are written.
 void multiply_float32(const Rows& rows, const float* x, const float* panel, int64_t outputs, float* y);

@@ -43,18 +43,20 @@ class PanelProduct : public testing::TestWithParam<bool> {
   // y (stride 70) = addend + x w^T, or x w^T without one.
   std::vector<float> multiply(const Case& c, const std::vector<float>& x, const std::vector<float>& w, const float* addend,
                               int64_t addend_stride, std::vector<float>& y) const {
-    const panel::Rows rows{c.rows, c.in, kStride, addend, addend_stride};
+    multiply({c.rows, c.in, kStride, addend, addend_stride}, c, x, w, y.data());
+    return y;
+  }
+  static void multiply(const panel::Rows& rows, const Case& c, const std::vector<float>& x, const std::vector<float>& w, float* y) {
     if (GetParam()) {
       std::vector<uint16_t> panel(static_cast<size_t>(panel::kOutputs * c.in)), operand(x.size());
       panel::pack_bf16(w.data(), c.in, c.outputs, panel.data());
       panel::round_bf16(x.data(), static_cast<int64_t>(x.size()), operand.data());
-      panel::multiply_bf16(rows, operand.data(), panel.data(), c.outputs, y.data());
+      panel::multiply_bf16(rows, operand.data(), panel.data(), c.outputs, y);
     } else {
       std::vector<float> panel(static_cast<size_t>(panel::kOutputs * c.in));
       panel::pack_float32(w.data(), c.in, c.outputs, panel.data());
-      panel::multiply_float32(rows, x.data(), panel.data(), c.outputs, y.data());
+      panel::multiply_float32(rows, x.data(), panel.data(), c.outputs, y);
     }
-    return y;
   }
   double exact(const Case& c, const std::vector<float>& x, const std::vector<float>& w, int64_t row, int64_t output) const {
     double sum = 0;
@@ -96,6 +98,18 @@ TEST_P(PanelProduct, TheAddendMayLieElsewhere) {
       const auto at = static_cast<size_t>(r * kStride + o);
       ASSERT_EQ(added[at], addend[static_cast<size_t>(r * stride + o)] + sum[at]);
     }
+}
+
+TEST_P(PanelProduct, StreamedResultsAreTheSame) {
+  const Case c{100, 130, 64};
+  const auto x = normal(14, c.rows * c.in), w = normal(15, c.outputs * c.in);
+  std::vector<float> room(static_cast<size_t>(c.rows * 64 + 16));
+  float* y = room.data();
+  while (reinterpret_cast<uintptr_t>(y) % 64 != 0) ++y;
+  multiply({c.rows, c.in, 64, nullptr, 0, true}, c, x, w, y);
+  const auto stored = multiply(c, x, w, false, 0);
+  for (int64_t r = 0; r < c.rows; ++r)
+    EXPECT_EQ(std::memcmp(y + r * 64, stored.data() + r * kStride, static_cast<size_t>(c.outputs) * sizeof(float)), 0) << r;
 }
 
 TEST_P(PanelProduct, ARowIsTheSameAloneAndAmongOthers) {
