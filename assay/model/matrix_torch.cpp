@@ -11,7 +11,7 @@ namespace {
 
 // Fewer rows than this take other kernels in oneDNN and MKL, with other summation orders: pad.
 constexpr int64_t kMinimumRows = 8;
-constexpr int64_t kRoundingGrain = 16384;  // elements per task
+constexpr int64_t kRoundingGrain = 16384;     // elements per task
 constexpr int64_t kStreamedBytes = 24 << 20;  // a larger result is not in the cache when it is read
 
 // MKL's bf16 x bf16 -> float32 product (public CBLAS extension). Looked up at run time: builds of libtorch without MKL lack it.
@@ -102,8 +102,8 @@ void multiply_panels(const at::Tensor& x, const at::Tensor& packed, const at::Te
   const void* weights = packed.const_data_ptr();
   float* to = y.mutable_data_ptr<float>();
   const float* added = addend.defined() ? addend.const_data_ptr<float>() : nullptr;
-  const bool streamed = static_cast<int64_t>(sizeof(float)) * rows * out > kStreamedBytes && out % 16 == 0 &&
-                        reinterpret_cast<uintptr_t>(to) % 64 == 0;
+  const bool streamed =
+      static_cast<int64_t>(sizeof(float)) * rows * out > kStreamedBytes && out % 16 == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0;
   const int64_t repeated = added == nullptr ? rows : addend.size(0);
   at::parallel_for(0, packed.size(0) * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
