@@ -8,6 +8,7 @@
 #include "assay/job/make_imatrix.h"
 #include "assay/job/make_table.h"
 #include "assay/job/optimize.h"
+#include "assay/job/quantize_codes.h"
 
 namespace assay {
 
@@ -20,6 +21,8 @@ class Engine {
   virtual Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, const RunSettings& settings,
+                                                     Progress& progress) = 0;
   virtual Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) = 0;
 };
 

@@ -18,7 +18,8 @@ import subprocess
 import tempfile
 import time
 
-COMPUTES = ("float32", "bf16")
+COMPUTES = ("float32", "bf16", "deviations")
+RATE_OF = {"float32": "float32", "bf16": "bf16", "deviations": "bf16"}  # the products a mode consists of
 SITES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 CTX, SCORED = 512, 255
 SHORT, LONG = 4, 8  # chunks of the two perplexity runs
@@ -88,10 +89,12 @@ class Bench:
     def product_rates(self):
         lines = [json.loads(line) for line in timed([self.products, str(self.o.threads)])[0].splitlines()]
         self.result["products"] = lines
-        return {c: 1e9 * max(x["gflops"] for x in lines if x["compute"] == c) for c in COMPUTES}
+        best = {c: 1e9 * max(x["gflops"] for x in lines if x["compute"] == c) for c in set(RATE_OF.values())}
+        return {mode: best[product] for mode, product in RATE_OF.items()}
 
     def perplexity(self, rates):
         seconds = {}
+        computes = [compute for compute in self.o.compute if compute != "deviations"]  # only the sweep has it
 
         def ours(compute, chunks):
             _, wall, cpu = timed([self.assay, "eval", self.o.model, "--text", self.o.text, "--chunks", str(chunks), "--compute", compute,
@@ -103,14 +106,14 @@ class Bench:
             return answer["decode_seconds"], answer["decode_cpu_seconds"]
 
         for _ in range(self.o.repeats):
-            for compute in self.o.compute:
+            for compute in computes:
                 for chunks in (SHORT, LONG):
                     seconds.setdefault((compute, chunks), []).append(ours(compute, chunks))
             seconds.setdefault("peer", []).append(peer())
         tokens = (LONG - SHORT) * CTX
         best = lambda key: [min(x) for x in zip(*seconds[key])]
         rows = {"llama.cpp": [tokens / s for s in best("peer")]}
-        for compute in self.o.compute:
+        for compute in computes:
             rows[compute] = [tokens / (b - a) for a, b in zip(best((compute, SHORT)), best((compute, LONG)))]
         print(f"\nperplexity, ctx {CTX}, tokens per second (and per processor second)")
         for name, (wall, cpu) in rows.items():

@@ -54,6 +54,7 @@ struct Command {
   const char* summary;
   const char* examples;
   Run (*declare)(CLI::App& app);
+  bool deviations = false;  // takes --compute deviations: it runs changes of one model beside that model
 };
 
 const std::vector<Command>& all_commands();

@@ -23,7 +23,9 @@ using Clock = std::chrono::steady_clock;
 void add_common(CLI::App& app, Common& common) {
   app.add_option("--threads", common.threads, "threads to use (0: all this process may use)")->check(CLI::NonNegativeNumber);
   app.add_option("--seed", common.seed, "seed of everything random");
-  app.add_option("--compute", common.compute, "float32, or bf16 (faster; the noise floor says what it costs)");
+  app.add_option("--compute", common.compute,
+                 "float32, bf16 (faster; the noise floor says what it costs), or for sweep: deviations (base in float32, changes in bf16: "
+                 "float32's noise floor at nearly bf16's speed)");
   app.add_option("--device", common.device, "cpu, cuda, cuda:N");
   app.add_option("--memory", common.memory, "memory to use, e.g. 6GiB (default: three quarters of the machine's)");
   app.add_option("--store", common.store,
@@ -161,6 +163,12 @@ int run(int count, char** arguments) {
     Context context{common, progress, {}, open_engine};
     const auto compute = compute_from_name(common.compute);
     if (!compute) return report(compute.error(), count, arguments);
+    if (*compute == Compute::kDeviations && !runs[i].first->deviations) {
+      return report(
+          make_error(ErrorCode::kUsage, Complaint{"compute mode 'deviations'", std::string("is not for ") + runs[i].first->name,
+                                                  "float32 or bf16", "it measures changes beside the model they are made to: sweep"}),
+          count, arguments);
+    }
     context.settings.compute = *compute;
     context.settings.device = common.device;
     context.settings.threads = common.threads;

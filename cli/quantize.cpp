@@ -14,6 +14,8 @@ struct Options {
   std::string model, output, recipe, imatrix, tensor_type_file, output_type, embedding_type, prune;
   std::vector<std::string> tensor_types;
   bool allow_requantize = false;
+  std::string codes, moments;
+  std::shared_ptr<TextOptions> calibration;
 };
 
 Result<std::optional<GgmlType>> parse_type(const std::string& name) {
@@ -42,7 +44,33 @@ Status add_rules(TensorTypeRules& rules, const std::vector<std::string>& tokens,
   return rules.add_text(text);
 }
 
+// How codes are chosen: as asked for, else the best way that the given moments or text allow.
+Result<Codes> codes_of(const Options& options) {
+  const bool can = !options.moments.empty() || !options.calibration->path.empty();
+  if (options.codes.empty()) return can ? Codes::kBest : Codes::kNearest;
+  const Codes codes = *find_codes(options.codes);
+  if (codes != Codes::kNearest && !can)
+    return fail(ErrorCode::kUsage, {"quantize: --codes " + options.codes, "needs second moments",
+                                    "--moments FILE (from `assay imatrix --full`) or --calibration TEXT", ""});
+  return codes;
+}
+
+void add_codes(const std::map<std::string, CodesSummary>& codes, Outcome& outcome) {
+  double nearest = 0, chosen = 0;
+  Json rows = Json::object();
+  for (const auto& [tensor, summary] : codes) {
+    rows[tensor] = {{"nearest", summary.nearest}, {"feedback", summary.feedback}, {"chosen", summary.chosen}};
+    nearest += summary.nearest;
+    chosen += summary.chosen;
+  }
+  outcome.result["codes"] = std::move(rows);
+  if (nearest > 0)
+    outcome.text +=
+        fmt::format("codes chosen for {} tensors: error of their outputs {:+.1f} %\n", codes.size(), 100 * (chosen / nearest - 1));
+}
+
 Result<Outcome> quantize(Options& options, Context& context) {
+  ASSAY_ASSIGN(const Codes codes, codes_of(options));
   ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options.model));
   std::optional<Imatrix> imatrix;
   if (!options.imatrix.empty()) {
@@ -62,9 +90,19 @@ Result<Outcome> quantize(Options& options, Context& context) {
   job.threads = context.common.threads;
   job.force = context.common.force;
   if (options.output.empty() && !job.dry_run) return fail(ErrorCode::kUsage, "quantize: no output file given (-o OUT.gguf)");
-  ASSAY_ASSIGN(const QuantizeReport report, quantize_model(*checkpoint, job, options.output, context.progress));
+  QuantizeCodesResult made;
+  if (codes == Codes::kNearest || job.dry_run) {
+    ASSAY_ASSIGN(made.report, quantize_model(*checkpoint, job, options.output, context.progress));
+  } else {
+    ASSAY_ASSIGN(Engine * engine, context.engine());
+    ASSAY_ASSIGN(
+        made, engine->quantize_codes(
+                  {options.model, options.output, job, options.moments, {options.calibration->path, options.calibration->windows}, codes},
+                  context.settings, context.progress));
+  }
+  const QuantizeReport& report = made.report;
   Outcome outcome;
-  outcome.inputs = {options.model, options.imatrix, options.recipe, options.tensor_type_file};
+  outcome.inputs = {options.model, options.imatrix, options.recipe, options.tensor_type_file, options.moments, options.calibration->path};
   Table table({"tensor", "from", "to", "bytes"});
   Json types = Json::object();
   for (const QuantizedTensor& tensor : report.tensors) {
@@ -80,6 +118,7 @@ Result<Outcome> quantize(Options& options, Context& context) {
                     {"types", std::move(types)},
                     {"warnings", report.warnings}};
   outcome.text = table.text();
+  add_codes(made.codes, outcome);
   for (const std::string& warning : report.warnings) outcome.text += "warning: " + warning + "\n";
   outcome.text += fmt::format("{}: {} bytes, {:.4f} bits per weight\n", job.dry_run ? "dry run" : options.output,
                               group_digits(report.file_bytes), report.bpw);
@@ -96,6 +135,13 @@ Run declare_quantize(CLI::App& app) {
   app.add_option("--type", job.preset, "preset: Q4_K_M, Q5_K_S, IQ4_XS, ...");
   app.add_option("--recipe", options->recipe, "file of REGEX=TYPE lines");
   app.add_option("--imatrix", options->imatrix, "importance matrix (GGUF or .dat)");
+  app.add_option("--codes", options->codes,
+                 "nearest, feedback (error carried on to later columns) or best (and improved with the scales until it stops falling); "
+                 "the default is best where --moments or --calibration is given")
+      ->check(CLI::IsMember({"nearest", "feedback", "best"}));
+  app.add_option("--moments", options->moments, "second moments of the model's inputs, from `assay imatrix --full`");
+  options->calibration = add_text_options(app, false);
+  app.add_option("--calibration", options->calibration->path, "text to compute them from")->excludes("--moments");
   app.add_option("--include-weights", job.include_weights, "use the imatrix only for tensors whose name holds this");
   app.add_option("--exclude-weights", job.exclude_weights, "do not use the imatrix for tensors whose name holds this");
   app.add_option("--tensor-type", options->tensor_types, "REGEX=TYPE: overrides the preset; first match wins");

@@ -28,7 +28,7 @@ const std::vector<Command>& all_commands() {
        "  assay quantize demo/reference-9m --type Q4_K_M --imatrix imatrix.gguf -o q4.gguf\n", declare_quantize},
       {"convert", "Hugging Face checkpoint to GGUF", "  assay convert demo/reference-9m -o reference.gguf\n", declare_convert},
       {"sweep", "measured damage of every tensor at every type",
-       "  assay sweep demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K --chunks 4 --json table.json\n", declare_sweep},
+       "  assay sweep demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K --chunks 4 --json table.json\n", declare_sweep, true},
       {"score", "predicted damage (curvature) of every tensor at every type",
        "  assay score demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K,Q6_K --chunks 8 --json table.json\n", declare_score},
       {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",

@@ -137,7 +137,7 @@ const MomentInput* MomentsFile::find(std::string_view tensor) const {
 Result<std::vector<float>> MomentsFile::read(const MomentInput& input) const {
   const SafetensorInfo* tensor = tensors_->find(input.tensor);
   std::vector<float> matrix(input.width * input.width);
-  ASSAY_TRY(tensors_->read(*tensor, tensor->begin, std::as_writable_bytes(std::span(matrix))));
+  ASSAY_TRY(tensors_->read(*tensor, 0, std::as_writable_bytes(std::span(matrix))));
   if (hash_of(matrix) != tensors_->metadata().at(hash_key(input.tensor)))
     return fail(ErrorCode::kBadInput, {path_ + ": '" + printable(input.tensor) + "'", "is not what was hashed", "", "a damaged file"});
   return matrix;

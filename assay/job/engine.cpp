@@ -25,6 +25,10 @@ class TorchEngine final : public Engine {
   Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::predict_table(options, settings, progress); });
   }
+  Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, const RunSettings& settings,
+                                             Progress& progress) override {
+    return guarded([&] { return assay::quantize_codes(options, settings, progress); });
+  }
   Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::optimize(options, settings, progress); });
   }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <utility>
 
 #include "assay/base/text.h"
 #include "assay/codes/choose_damping.h"
@@ -91,6 +93,29 @@ Result<MadeMoments> make_moments(const OpenModel& model, const ProbeSet& set, co
   made.imatrix.datasets.push_back(dataset);
   ASSAY_TRY(writer.commit(late));
   return made;
+}
+
+Result<ScratchMoments> ScratchMoments::make(const OpenModel& model, const ProbeSet& set, const std::string& dataset,
+                                            const std::string& path, Progress& progress) {
+  OutputOptions output;
+  output.force = true;
+  ScratchMoments scratch;
+  ASSAY_ASSIGN(scratch.made_, make_moments(model, set, dataset, false, path, output, progress));
+  scratch.path_ = path;
+  return scratch;
+}
+
+ScratchMoments::~ScratchMoments() {
+  std::error_code ignored;
+  if (!path_.empty()) std::filesystem::remove(path_, ignored);
+}
+
+ScratchMoments::ScratchMoments(ScratchMoments&& other) noexcept : path_(std::exchange(other.path_, {})), made_(std::move(other.made_)) {}
+
+ScratchMoments& ScratchMoments::operator=(ScratchMoments&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(made_, other.made_);
+  return *this;
 }
 
 }  // namespace assay

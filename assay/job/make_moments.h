@@ -20,4 +20,21 @@ struct MadeMoments {
 Result<MadeMoments> make_moments(const OpenModel& model, const ProbeSet& set, const std::string& dataset, bool process_output,
                                  const std::string& path, const OutputOptions& output, Progress& progress);
 
+// A file of second moments that lasts as long as the object; one that was not finished stays for the next run.
+class ScratchMoments {
+ public:
+  ScratchMoments() = default;
+  static Result<ScratchMoments> make(const OpenModel& model, const ProbeSet& set, const std::string& dataset, const std::string& path,
+                                     Progress& progress);
+  ~ScratchMoments();
+  ScratchMoments(ScratchMoments&& other) noexcept;
+  ScratchMoments& operator=(ScratchMoments&& other) noexcept;
+  const std::string& path() const { return path_; }
+  const MadeMoments& made() const { return made_; }
+
+ private:
+  std::string path_;
+  MadeMoments made_;
+};
+
 }  // namespace assay

@@ -61,12 +61,11 @@ void PackedKeys::attend(const float* q, int64_t q_stride, float* out, int64_t ou
     for (int64_t r = 0; r < count; ++r)
       for (int64_t i = 0; i < d; ++i) queries_[static_cast<size_t>(r * d + i)] = q[(begin + r) * q_stride + i] * scale;
     for (int64_t key = 0; key < keys; key += panel::kOutputs)
-      panel::multiply_float32({count, d, keys, false, 0}, queries_.data(), keys_.data() + (from + key) * d, panel::kOutputs,
-                              scores_.data() + key);
+      panel::multiply_float32({count, d, keys}, queries_.data(), keys_.data() + (from + key) * d, panel::kOutputs, scores_.data() + key);
     float inverse[kQueries];
     for (int64_t r = 0; r < count; ++r) inverse[r] = 1.0f / exponentials(shape_, range, begin + r, scores_.data() + r * keys);
     for (int64_t first = 0; first < d; first += panel::kOutputs)
-      panel::multiply_float32({count, keys, out_stride, false, 0}, scores_.data(), values_.data() + first * all + from * panel::kOutputs,
+      panel::multiply_float32({count, keys, out_stride}, scores_.data(), values_.data() + first * all + from * panel::kOutputs,
                               std::min(panel::kOutputs, d - first), out + begin * out_stride + first);
     for (int64_t r = 0; r < count; ++r)
       for (int64_t i = 0; i < d; ++i) out[(begin + r) * out_stride + i] *= inverse[r];

@@ -1,5 +1,6 @@
 #include "assay/model/attention.h"
 #include "assay/model/block_weights.h"
+#include "assay/model/gated_product.h"
 #include "assay/model/row_kernels.h"
 
 namespace assay {
@@ -39,11 +40,46 @@ at::Tensor Block::linear(Site site, const at::Tensor& x) const {
   return y;
 }
 
+at::Tensor Block::linear_near(Site site, const at::Tensor& distance, const at::Tensor& y_base) const {
+  return weights_->matrices[index_of(site)].add_deviation(distance, y_base);
+}
+
 at::Tensor Block::attention_input(const at::Tensor& h) const { return norm(weights_->attention_norm, *weights_->hyper, h); }
 at::Tensor Block::ffn_input(const at::Tensor& h) const { return norm(weights_->ffn_norm, *weights_->hyper, h); }
 
 at::Tensor Block::activate(const at::Tensor& gate, const at::Tensor& up) const {
   return weights_->hyper->mlp == MlpKind::kSwiGlu ? silu_multiply(gate, up) : gelu_tanh(up);
+}
+
+// Gate and up can be multiplied and activated in one pass.
+bool Block::gated_on_panels() const {
+  const Weights& w = *weights_;
+  const int64_t width = w.matrices[index_of(Site::kUp)].out();
+  return w.hyper->mlp == MlpKind::kSwiGlu && width % 2 == 0 && w.matrices[index_of(Site::kUp)].panels().defined() &&
+         !w.biases[index_of(Site::kGate)].defined() && !w.biases[index_of(Site::kUp)].defined();
+}
+
+at::Tensor Block::mlp(const at::Tensor& x) const {
+  const Matrix &gate = weights_->matrices[index_of(Site::kGate)], &up = weights_->matrices[index_of(Site::kUp)];
+  if (!gated_on_panels())
+    return linear(Site::kDown, activate(has(Site::kGate) ? linear(Site::kGate, x) : at::Tensor(), linear(Site::kUp, x)));
+  const at::Tensor activated = gated_product(up.prepare(x.contiguous()), gate.panels(), up.panels(), up.out(), nullptr);
+  const Matrix& down = weights_->matrices[index_of(Site::kDown)];
+  at::Tensor y = activated.scalar_type() == at::kBFloat16 ? down.multiply_prepared(activated) : down.multiply(activated);
+  if (const at::Tensor& bias = weights_->biases[index_of(Site::kDown)]; bias.defined()) y.add_(bias);
+  return y;
+}
+
+at::Tensor Block::mlp_near(const at::Tensor& x, const MlpValues& base) const {
+  const Matrix &gate = weights_->matrices[index_of(Site::kGate)], &up = weights_->matrices[index_of(Site::kUp)];
+  const Matrix& down = weights_->matrices[index_of(Site::kDown)];
+  const at::Tensor distance = round_deviation(x, base.x);
+  if (gated_on_panels()) {
+    const GatedBase gated{base.gate, base.up, base.activated};
+    return down.add_deviation(gated_product(distance, gate.deviation_panels(), up.deviation_panels(), up.out(), &gated), base.down);
+  }
+  const at::Tensor own_gate = has(Site::kGate) ? gate.add_deviation(distance, base.gate) : at::Tensor();
+  return down.add_deviation(round_deviation(activate(own_gate, up.add_deviation(distance, base.up)), base.activated), base.down);
 }
 
 at::Tensor Block::attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens,
@@ -96,6 +132,7 @@ at::Tensor Block::forward_scored(const at::Tensor& h, int64_t sequences, int64_t
   }
   const at::Tensor middle = query_rows(h, sequences, tokens, begin, end) + product(Site::kO, context);
   const at::Tensor x_ffn = ffn_input(middle);
+  if (!replaced) return middle + mlp(x_ffn);
   const at::Tensor gate = has(Site::kGate) ? product(Site::kGate, x_ffn) : at::Tensor();
   const at::Tensor up = product(Site::kUp, x_ffn);
   return middle + product(Site::kDown, activate(gate, up));

@@ -11,7 +11,8 @@ namespace {
 
 // Fewer rows than this take other kernels in oneDNN and MKL, with other summation orders: pad.
 constexpr int64_t kMinimumRows = 8;
-constexpr int64_t kRoundingGrain = 16384;  // elements per task
+constexpr int64_t kRoundingGrain = 16384;     // elements per task
+constexpr int64_t kStreamedBytes = 24 << 20;  // a larger result is not in the cache when it is read
 
 // MKL's bf16 x bf16 -> float32 product (public CBLAS extension). Looked up at run time: builds of libtorch without MKL lack it.
 using Bf16Gemm = void (*)(int layout, int trans_a, int trans_b, int m, int n, int k, float alpha, const void* a, int lda, const void* b,
@@ -92,25 +93,34 @@ at::Tensor round_operand(const at::Tensor& x) {
 
 at::Tensor rounded_float(const at::Tensor& x) { return x.to(at::kBFloat16).to(at::kFloat); }
 
-// y (+)= x w^T. A task is one panel and some rows; neighbouring tasks share the panel.
-void multiply_panels(const at::Tensor& x, const at::Tensor& packed, at::Tensor& y, bool add) {
+// y = x w^T + addend. A task is one panel and some rows; neighbouring tasks share the panel.
+// addend: undefined; or [addend rows, out], repeated for every addend rows of y; or y itself.
+void multiply_panels(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& addend, at::Tensor& y) {
   const int64_t rows = x.size(0), in = packed.size(1), out = y.size(1), blocks = (rows + panel::kRows - 1) / panel::kRows;
   const bool bf16 = packed.scalar_type() == at::kBFloat16;
   const void* inputs = x.const_data_ptr();
   const void* weights = packed.const_data_ptr();
   float* to = y.mutable_data_ptr<float>();
+  const float* added = addend.defined() ? addend.const_data_ptr<float>() : nullptr;
+  const bool streamed =
+      static_cast<int64_t>(sizeof(float)) * rows * out > kStreamedBytes && out % 16 == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0;
+  const int64_t repeated = added == nullptr ? rows : addend.size(0);
   at::parallel_for(0, packed.size(0) * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t first_out = task / blocks * panel::kOutputs, first_row = task % blocks * panel::kRows;
-      const panel::Rows some{std::min(panel::kRows, rows - first_row), in, out, add, 0};
-      const int64_t outputs = std::min(panel::kOutputs, out - first_out), x_at = first_row * in, w_at = first_out * in;
-      float* corner = to + first_row * out + first_out;
-      if (bf16) {
-        panel::multiply_bf16(some, static_cast<const uint16_t*>(inputs) + x_at, static_cast<const uint16_t*>(weights) + w_at, outputs,
-                             corner);
-      } else {
-        panel::multiply_float32(some, static_cast<const float*>(inputs) + x_at, static_cast<const float*>(weights) + w_at, outputs, corner);
-      }
+      const int64_t outputs = std::min(panel::kOutputs, out - first_out), w_at = first_out * in;
+      panel::for_each_repeat(
+          first_row, std::min(first_row + panel::kRows, rows), repeated, [&](int64_t row, int64_t count, int64_t added_row) {
+            const panel::Rows some{count, in, out, added == nullptr ? nullptr : added + added_row * out + first_out, out, streamed};
+            float* corner = to + row * out + first_out;
+            if (bf16) {
+              panel::multiply_bf16(some, static_cast<const uint16_t*>(inputs) + row * in, static_cast<const uint16_t*>(weights) + w_at,
+                                   outputs, corner);
+            } else {
+              panel::multiply_float32(some, static_cast<const float*>(inputs) + row * in, static_cast<const float*>(weights) + w_at,
+                                      outputs, corner);
+            }
+          });
     }
   });
 }
@@ -126,6 +136,7 @@ Matrix::Product Matrix::product_for(Compute compute, at::Device device) {
 }
 
 int64_t Matrix::bytes_of(Product product, Compute compute) {
+  if (compute == Compute::kDeviations) return 6;
   const bool half = compute == Compute::kBFloat16 && product != Product::kPanelsFloat32 && product != Product::kOneDnn;
   return half ? 2 : 4;
 }
@@ -138,6 +149,7 @@ Matrix Matrix::pack(const at::Tensor& weight, Compute compute, at::Device device
   matrix.compute_ = compute;
   matrix.product_ = product_for(compute, device);
   const auto operand = [&] { return compute == Compute::kBFloat16 ? rounded_float(weight) : weight.contiguous(); };
+  if (compute == Compute::kDeviations) matrix.packed_changes_ = pack_panels(weight, at::kBFloat16);
   switch (matrix.product_) {
     case Product::kPanelsFloat32:
       matrix.packed_ = pack_panels(operand(), at::kFloat);
@@ -159,7 +171,7 @@ Matrix Matrix::pack(const at::Tensor& weight, Compute compute, at::Device device
 }
 
 at::Tensor Matrix::prepare(const at::Tensor& x) const {
-  if (compute_ == Compute::kFloat32) return x;
+  if (compute_ != Compute::kBFloat16) return x;
   switch (product_) {
     case Product::kPanelsBf16:
       return round_operand(x);
@@ -178,7 +190,7 @@ at::Tensor Matrix::multiply_prepared(const at::Tensor& x) const {
   if (!on_panels() && rows < kMinimumRows) return multiply_prepared(pad_rows(x)).narrow(0, 0, rows);
   if (product_ == Product::kOneDnn) return multiply_float32(x, packed_);
   at::Tensor y = at::empty({rows, out_}, x.options().dtype(at::kFloat));
-  on_panels() ? multiply_panels(x, packed_, y, false) : multiply_mkl(x, packed_, y, false);
+  on_panels() ? multiply_panels(x, packed_, {}, y) : multiply_mkl(x, packed_, y, false);
   return y;
 }
 
@@ -188,7 +200,7 @@ void Matrix::multiply_add(const at::Tensor& x, at::Tensor& y) const {
   at::NoGradGuard no_grad;
   const int64_t rows = x.size(0);
   if (on_panels()) {
-    multiply_panels(prepare(x.contiguous()), packed_, y, true);
+    multiply_panels(prepare(x.contiguous()), packed_, y, y);
   } else if (product_ != Product::kMklBf16) {
     y.add_(multiply(x));
   } else if (rows < kMinimumRows) {
@@ -198,6 +210,30 @@ void Matrix::multiply_add(const at::Tensor& x, at::Tensor& y) const {
   } else {
     multiply_mkl(prepare(x.contiguous()), packed_, y, true);  // y: contiguous rows
   }
+}
+
+at::Tensor Matrix::add_deviation(const at::Tensor& deviation, const at::Tensor& y_base) const {
+  at::NoGradGuard no_grad;
+  at::Tensor y = at::empty({deviation.size(0), out_}, y_base.options());
+  multiply_panels(deviation, packed_changes_, y_base.contiguous(), y);
+  return y;
+}
+
+bool deviations_supported(at::Device device) { return device.is_cpu() && panel::bf16_supported(); }
+
+at::Tensor round_deviation(const at::Tensor& x, const at::Tensor& x_base) {
+  const at::Tensor plain = with_even_inputs(x), base = with_even_inputs(x_base);
+  const int64_t in = plain.size(1), base_rows = base.size(0);
+  at::Tensor rounded = at::empty_like(plain, plain.options().dtype(at::kBFloat16));
+  const float* from = plain.const_data_ptr<float>();
+  const float* subtracted = base.const_data_ptr<float>();
+  auto* to = static_cast<uint16_t*>(rounded.mutable_data_ptr());
+  at::parallel_for(0, plain.size(0), std::max<int64_t>(1, kRoundingGrain / in), [&](int64_t begin, int64_t end) {
+    panel::for_each_repeat(begin, end, base_rows, [&](int64_t row, int64_t count, int64_t base_row) {
+      panel::round_difference_bf16(from + row * in, subtracted + base_row * in, count * in, to + row * in);
+    });
+  });
+  return rounded;
 }
 
 }  // namespace assay

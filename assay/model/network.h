@@ -30,11 +30,22 @@ std::string_view name_of(Site site);  // "attn_q", ...: the middle of the tensor
 // Replaces a product of a block: gets the site and its input [rows, in], returns [rows, out] with the bias in it.
 using LinearFn = std::function<at::Tensor(Site site, const at::Tensor& x)>;
 
+// What the MLP of one model computed, each [rows, ..]; gate: undefined where the MLP has none.
+struct MlpValues {
+  at::Tensor x, gate, up, activated, down;
+};
+
 // One block's weights, packed. Rows are tokens: S sequences of T tokens are [S * T, width], sequence after sequence.
 class Block {
  public:
   bool has(Site site) const;
   at::Tensor linear(Site site, const at::Tensor& x) const;
+  // The same for n streams near one whose output y_base is known (Matrix::add_deviation); distance: round_deviation of the inputs.
+  // These and mlp_near: compute mode deviations only.
+  at::Tensor linear_near(Site site, const at::Tensor& distance, const at::Tensor& y_base) const;
+  // The MLP of x = ffn_input(..), and the same for n streams near one that is known.
+  at::Tensor mlp(const at::Tensor& x) const;
+  at::Tensor mlp_near(const at::Tensor& x, const MlpValues& base) const;
   at::Tensor attention_input(const at::Tensor& h) const;                    // norm
   at::Tensor ffn_input(const at::Tensor& h) const;                          // norm
   at::Tensor activate(const at::Tensor& gate, const at::Tensor& up) const;  // gate: undefined where the MLP has none
@@ -56,6 +67,7 @@ class Block {
   uint64_t bytes() const;
 
  private:
+  bool gated_on_panels() const;
   std::unique_ptr<Weights> weights_;
 };
 
@@ -99,7 +111,8 @@ struct NetworkOptions {
 
 class Network {
  public:
-  // Errors: unknown architecture, missing or surplus tensor, wrong shape, broken weights, device that is not there.
+  // Errors: unknown architecture, missing or surplus tensor, wrong shape, broken weights, device that is not there or lacks the compute
+  // mode.
   static Result<std::shared_ptr<const Network>> load(std::shared_ptr<const Checkpoint> checkpoint, const NetworkOptions& options,
                                                      Progress& progress = silent_progress());
   ~Network();

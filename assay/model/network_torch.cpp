@@ -31,6 +31,13 @@ Result<at::Device> parse_device(const std::string& name) {
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
+Status check_compute(Compute compute, at::Device device) {
+  if (compute != Compute::kDeviations || deviations_supported(device)) return {};
+  return fail(ErrorCode::kUnsupported,
+              {"compute mode 'deviations'", "is not available on this " + std::string(device.is_cpu() ? "CPU" : "device"),
+               "a CPU with AVX512-BF16 is needed", "take float32 or bf16"});
+}
+
 Result<std::shared_ptr<const RopeCache>> make_rope(const Checkpoint& checkpoint, const Hyper& hyper, at::Device device) {
   if (hyper.rope == RopeKind::kNone) return std::shared_ptr<const RopeCache>();
   std::vector<float> factors;
@@ -92,6 +99,7 @@ Result<std::shared_ptr<const Network>> Network::load(std::shared_ptr<const Check
   state->checkpoint = checkpoint;
   state->options = options;
   ASSAY_ASSIGN(state->device, parse_device(options.device));
+  ASSAY_TRY(check_compute(options.compute, state->device));
   ASSAY_ASSIGN(Hyper hyper, parse_hyper(checkpoint->metadata(), checkpoint->find(kOutput) != nullptr));
   ASSAY_TRY(check_tensors(hyper, checkpoint->tensors()));
   state->hyper = std::make_shared<const Hyper>(std::move(hyper));

@@ -53,14 +53,15 @@ int64_t place(int64_t row, int64_t input, int64_t stride) {
 struct Pass {
   int64_t x_stride, steps;
   bool first, last;
-  bool add;        // to y, in the last pass
   int64_t stride;  // of y
+  int64_t addend_stride;
+  bool streamed;
   __mmask16 columns[kVectors];
 };
 
 template <class Operand, bool kTurned, int kRowCount>
 ASSAY_TARGET void tile(const Pass& pass, const typename Operand::Element* x, const typename Operand::Element* panel, float* unfinished,
-                       float* y) {
+                       const float* addend, float* y) {
   __m512 sum[kRowCount][kVectors];
   ASSAY_UNROLL for (int r = 0; r < kRowCount; ++r) {
     ASSAY_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] =
@@ -84,8 +85,15 @@ ASSAY_TARGET void tile(const Pass& pass, const typename Operand::Element* x, con
   ASSAY_UNROLL for (int r = 0; r < kRowCount; ++r) {
     ASSAY_UNROLL for (int v = 0; v < kVectors; ++v) {
       float* to = y + r * pass.stride + v * 16;
-      if (pass.add) sum[r][v] = _mm512_add_ps(_mm512_maskz_loadu_ps(pass.columns[v], to), sum[r][v]);
-      _mm512_mask_storeu_ps(to, pass.columns[v], sum[r][v]);
+      if (addend != nullptr) {
+        const float* from = addend + r * pass.addend_stride + v * 16;
+        sum[r][v] = _mm512_add_ps(_mm512_maskz_loadu_ps(pass.columns[v], from), sum[r][v]);
+      }
+      if (pass.streamed) {
+        _mm512_stream_ps(to, sum[r][v]);
+      } else {
+        _mm512_mask_storeu_ps(to, pass.columns[v], sum[r][v]);
+      }
     }
   }
 }
@@ -124,8 +132,9 @@ void multiply(const Rows& rows, const typename Operand::Element* x, Weights& wei
                                                              tile<Operand, kTurned, 5>};
   Pass pass;
   pass.x_stride = rows.x_stride != 0 ? rows.x_stride : rows.in;
-  pass.add = rows.add;
   pass.stride = rows.stride;
+  pass.addend_stride = rows.addend_stride;
+  pass.streamed = rows.streamed && outputs == kOutputs;
   for (int v = 0; v < kVectors; ++v) {
     const int64_t left = std::clamp<int64_t>(outputs - v * 16, 0, 16);
     pass.columns[v] = static_cast<__mmask16>((1u << left) - 1);
@@ -138,16 +147,26 @@ void multiply(const Rows& rows, const typename Operand::Element* x, Weights& wei
       pass.first = step == 0;
       pass.last = step + pass.steps == all_steps;
       const auto* panel = weights.steps(step, pass.steps);
-      const auto inputs = [&](int64_t row) { return x + place<kTurned>(row, step * Operand::kInputs, pass.x_stride); };
+      const auto run = [&](decltype(kTails[0]) some, int64_t r) {
+        const float* addend = rows.addend == nullptr ? nullptr : rows.addend + r * rows.addend_stride;
+        some(pass, x + place<kTurned>(r, step * Operand::kInputs, pass.x_stride), panel, unfinished + (r - begin) * kOutputs, addend,
+             y + r * rows.stride);
+      };
       int64_t r = begin;
-      for (; r + kTile <= end; r += kTile)
-        tile<Operand, kTurned, kTile>(pass, inputs(r), panel, unfinished + (r - begin) * kOutputs, y + r * rows.stride);
-      if (r < end) kTails[end - r](pass, inputs(r), panel, unfinished + (r - begin) * kOutputs, y + r * rows.stride);
+      for (; r + kTile <= end; r += kTile) run(tile<Operand, kTurned, kTile>, r);
+      if (r < end) run(kTails[end - r], r);
     }
   }
+  if (pass.streamed) _mm_sfence();
 }
 
 ASSAY_TARGET __m512i round_32(const float* from) { return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + 16), _mm512_loadu_ps(from)); }
+
+ASSAY_TARGET __m512i round_32(const float* from, const float* base) {
+  const __m512 low = _mm512_sub_ps(_mm512_loadu_ps(from), _mm512_loadu_ps(base));
+  const __m512 high = _mm512_sub_ps(_mm512_loadu_ps(from + 16), _mm512_loadu_ps(base + 16));
+  return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
 
 }  // namespace
 
@@ -195,6 +214,18 @@ ASSAY_TARGET void round_bf16(const float* from, int64_t n, uint16_t* to) {
   std::memcpy(to + i, rounded, static_cast<size_t>(n - i) * sizeof *to);
 }
 
+ASSAY_TARGET void round_difference_bf16(const float* from, const float* base, int64_t n, uint16_t* to) {
+  int64_t i = 0;
+  for (; i + 32 <= n; i += 32) _mm512_storeu_si512(to + i, round_32(from + i, base + i));
+  if (i == n) return;
+  float rest[32] = {}, rest_base[32] = {};
+  uint16_t rounded[32];
+  std::memcpy(rest, from + i, static_cast<size_t>(n - i) * sizeof *from);
+  std::memcpy(rest_base, base + i, static_cast<size_t>(n - i) * sizeof *base);
+  _mm512_storeu_si512(rounded, round_32(rest, rest_base));
+  std::memcpy(to + i, rounded, static_cast<size_t>(n - i) * sizeof *to);
+}
+
 void multiply_float32(const Rows& rows, const float* x, const float* panel, int64_t outputs, float* y) {
   Packed<Float32> weights{panel};
   multiply<Float32, false>(rows, x, weights, outputs, y);
@@ -224,6 +255,7 @@ bool has_matrix_units() { return false; }
 void pack_float32(const float*, int64_t, int64_t, float*, int64_t) {}
 void pack_bf16(const float*, int64_t, int64_t, uint16_t*) {}
 void round_bf16(const float*, int64_t, uint16_t*) {}
+void round_difference_bf16(const float*, const float*, int64_t, uint16_t*) {}
 void multiply_float32(const Rows&, const float*, const float*, int64_t, float*) {}
 void multiply_bf16(const Rows&, const uint16_t*, const uint16_t*, int64_t, float*) {}
 void multiply_stored(const Rows&, const float*, const float*, int64_t, int64_t, float*) {}

@@ -27,13 +27,17 @@ void pack_float32(const float* weight, int64_t in, int64_t outputs, float* to, i
 void pack_bf16(const float* weight, int64_t in, int64_t outputs, uint16_t* to);
 // Rounds n values like pack_bf16.
 void round_bf16(const float* from, int64_t n, uint16_t* to);
+// The same for from - base, the difference taken in float32.
+void round_difference_bf16(const float* from, const float* base, int64_t n, uint16_t* to);
 
 struct Rows {
   int64_t count = 0;
   int64_t in = 0;
-  int64_t stride = 0;    // of y, in elements
-  bool add = false;      // y += x W^T: the finished sum is added once
-  int64_t x_stride = 0;  // between rows of x, in elements; 0: in
+  int64_t stride = 0;             // of y, in elements
+  const float* addend = nullptr;  // y = addend + x W^T, the finished sum is added once; may be y itself
+  int64_t addend_stride = 0;
+  bool streamed = false;  // y goes past the caches: for results larger than they are. Needs y and stride in multiples of 64 bytes
+  int64_t x_stride = 0;   // between rows of x, in elements; 0: in
 };
 // x: [count, in]; y: `outputs` <= 64 columns of each row are written.
 void multiply_float32(const Rows& rows, const float* x, const float* panel, int64_t outputs, float* y);
@@ -43,5 +47,15 @@ void multiply_bf16(const Rows& rows, const uint16_t* x, const uint16_t* panel, i
 void multiply_stored(const Rows& rows, const float* x, const float* w, int64_t w_stride, int64_t outputs, float* y);
 // The same with x turned, [in, count]: x_stride lies between inputs, the rows side by side.
 void multiply_turned(const Rows& rows, const float* x, const float* w, int64_t w_stride, int64_t outputs, float* y);
+
+// Calls body(first row, rows, row of the block) for runs of rows [begin, end) that do not cross from one block of block_rows to the next.
+template <class Body>
+void for_each_repeat(int64_t begin, int64_t end, int64_t block_rows, const Body& body) {
+  while (begin < end) {
+    const int64_t row = begin % block_rows, left = block_rows - row, count = end - begin < left ? end - begin : left;
+    body(begin, count, row);
+    begin += count;
+  }
+}
 
 }  // namespace assay::panel

@@ -37,8 +37,9 @@ void multiply_panels(const at::Tensor& x, const at::Tensor& w, at::Tensor& y, bo
   const float* weights = w.const_data_ptr<float>();
   float* to = y.mutable_data_ptr<float>();
   for_each_task(x.size(0), out, [&](const Task& task) {
-    panel::multiply_stored({task.rows, steps, out, add, 0}, inputs + task.first_row * steps, weights + task.first_out, out, task.outputs,
-                           to + task.first_row * out + task.first_out);
+    float* corner = to + task.first_row * out + task.first_out;
+    panel::multiply_stored({.count = task.rows, .in = steps, .stride = out, .addend = add ? corner : nullptr, .addend_stride = out},
+                           inputs + task.first_row * steps, weights + task.first_out, out, task.outputs, corner);
   });
 }
 
@@ -66,8 +67,8 @@ at::Tensor bilinear_rows(const at::Tensor& g, const at::Tensor& w, const at::Ten
   float* to = parts.mutable_data_ptr<float>();
   for_each_task(rows, in, [&](const Task& task) {
     alignas(64) float product[panel::kRows * panel::kOutputs];
-    panel::multiply_stored({task.rows, steps, panel::kOutputs, false, 0}, gradients + task.first_row * steps, weights + task.first_out, in,
-                           task.outputs, product);
+    panel::multiply_stored({.count = task.rows, .in = steps, .stride = panel::kOutputs}, gradients + task.first_row * steps,
+                           weights + task.first_out, in, task.outputs, product);
     float* part = to + task.first_out / panel::kOutputs * rows + task.first_row;
     for (int64_t r = 0; r < task.rows; ++r)
       part[r] =

@@ -1,5 +1,7 @@
 // One block for many streams: streams without an edit here are stacked and run together; edited ones fork from their parent
 // inside the block, at the first edited matrix, and re-use everything the parent computed before it (design.md section 5).
+// In compute mode deviations the unedited model's own products are made first; every other stream's product is the unedited one's plus
+// the product of its distance (Matrix::add_deviation), whatever stream it forks from.
 // An edit is additive, y' = y + x dW^T, by kind and never by load, so a forked stream equals the same stream run alone bit for bit.
 // Non-goals: what an edit is (delta_source.h), the order of blocks and the head (sweep.h).
 #pragma once
@@ -33,19 +35,30 @@ struct StreamShape {
 // The edits of one stream in one block: the change of each edited matrix, or null.
 using BlockDeltas = std::array<std::shared_ptr<const Matrix>, kSiteCount>;
 
+// Everything a stream computes in a block; children alias what lies before their first edit.
+struct Trunk {
+  at::Tensor x_all, x_query, q, k, v, context, projected, middle, x_ffn, gate, up, activated, down;
+  at::Tensor output() const { return middle + down; }
+  // Input and output (with the bias in it) of a product.
+  const at::Tensor& input(Site site) const;
+  const at::Tensor& product(Site site) const;
+};
+
+// In the functions below `base` is the unedited model's trunk in compute mode deviations, and null in the others.
+Trunk run_trunk(const Block& block, const StreamShape& shape, const at::Tensor& h, const Trunk* base);
+
 // Runs `block` on streams h (each [rows, d]), none of them edited here; at most `rows_per_batch` rows at a time.
 // Replaces each h by the block's output (query rows only, if the shape says so).
-void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, std::span<at::Tensor> streams);
+void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, std::span<at::Tensor> streams, const Trunk* base);
 
 // Makes the edits of child i; asked for just before they are needed, dropped just after.
 using ChildDeltas = std::function<Result<BlockDeltas>(size_t child)>;
 
-// Runs `block` once on `parent` [rows, d] and forks `children` children. Returns the children's outputs; `parent` becomes the
-// parent's own output. Bit-equal to run_edited for each child.
-Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, at::Tensor& parent,
-                                           size_t children, const ChildDeltas& deltas_of);
+// Forks `children` children from a parent [rows, d] whose trunk is given; returns their outputs. Bit-equal to run_edited for each child.
+Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, const at::Tensor& parent,
+                                           const Trunk& trunk, size_t children, const ChildDeltas& deltas_of, const Trunk* base);
 
 // One stream that is edited here and has no unedited parent in flight.
-at::Tensor run_edited(const Block& block, const StreamShape& shape, const at::Tensor& h, const BlockDeltas& deltas);
+at::Tensor run_edited(const Block& block, const StreamShape& shape, const at::Tensor& h, const BlockDeltas& deltas, const Trunk* base);
 
 }  // namespace assay

@@ -13,36 +13,36 @@ at::Tensor query_rows(const at::Tensor& x, const StreamShape& shape) {
       .reshape({-1, width});
 }
 
-// Everything the parent computes in a block; children alias what lies before their first edit.
-struct Trunk {
-  at::Tensor x_all, x_query, q, k, v, context, projected, middle, x_ffn, gate, up, activated, down;
-};
-
 size_t index_of(Site site) { return static_cast<size_t>(site); }
+
+at::Tensor linear(const Block& block, Site site, const at::Tensor& x, const Trunk* base) {
+  return base == nullptr ? block.linear(site, x) : block.linear_near(site, round_deviation(x, base->input(site)), base->product(site));
+}
 
 class Forker {
  public:
-  Forker(const Block& block, const StreamShape& shape) : block_(block), shape_(shape), fused_(block.has(Site::kQkv)) {}
+  Forker(const Block& block, const StreamShape& shape, const Trunk* base)
+      : block_(block), shape_(shape), base_(base), fused_(block.has(Site::kQkv)) {}
 
   Trunk run_trunk(const at::Tensor& h) const {
     Trunk t;
     t.x_all = block_.attention_input(h);
     t.x_query = query_rows(t.x_all, shape_);
     if (fused_) {
-      t.q = block_.linear(Site::kQkv, t.x_all);
+      t.q = linear(Site::kQkv, t.x_all);
     } else {
-      t.q = block_.linear(Site::kQ, t.x_query);
-      t.k = block_.linear(Site::kK, t.x_all);
-      t.v = block_.linear(Site::kV, t.x_all);
+      t.q = linear(Site::kQ, t.x_query);
+      t.k = linear(Site::kK, t.x_all);
+      t.v = linear(Site::kV, t.x_all);
     }
     t.context = attend(t.q, t.k, t.v, 1);
-    t.projected = block_.linear(Site::kO, t.context);
+    t.projected = linear(Site::kO, t.context);
     t.middle = query_rows(h, shape_) + t.projected;
     t.x_ffn = block_.ffn_input(t.middle);
-    if (block_.has(Site::kGate)) t.gate = block_.linear(Site::kGate, t.x_ffn);
-    t.up = block_.linear(Site::kUp, t.x_ffn);
+    if (block_.has(Site::kGate)) t.gate = linear(Site::kGate, t.x_ffn);
+    t.up = linear(Site::kUp, t.x_ffn);
     t.activated = block_.activate(t.gate, t.up);
-    t.down = block_.linear(Site::kDown, t.activated);
+    t.down = linear(Site::kDown, t.activated);
     return t;
   }
 
@@ -65,6 +65,8 @@ class Forker {
   }
 
  private:
+  at::Tensor linear(Site site, const at::Tensor& x) const { return assay::linear(block_, site, x, base_); }
+
   using Tensors = std::vector<at::Tensor>;
 
   at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t streams) const {
@@ -115,7 +117,7 @@ class Forker {
       const at::Tensor all = attend(stack(q, changed), fused_ ? at::Tensor() : stack(k, changed), fused_ ? at::Tensor() : stack(v, changed),
                                     static_cast<int64_t>(changed.size()));
       unstack(all, changed, context);
-      unstack(block_.linear(Site::kO, all), changed, projected);
+      unstack(linear(Site::kO, all), changed, projected);
     }
     for (size_t i = 0; i < n; ++i) {
       const Matrix* o = delta(children[i], Site::kO);
@@ -137,8 +139,8 @@ class Forker {
     if (!changed.empty()) {
       const at::Tensor all = block_.ffn_input(stack(middle, changed));
       unstack(all, changed, x);
-      if (gated) unstack(block_.linear(Site::kGate, all), changed, gate);
-      unstack(block_.linear(Site::kUp, all), changed, up);
+      if (gated) unstack(linear(Site::kGate, all), changed, gate);
+      unstack(linear(Site::kUp, all), changed, up);
     }
     for (size_t i = 0; i < children.size(); ++i) {
       const bool moved = x[i].defined();
@@ -160,7 +162,7 @@ class Forker {
     if (!changed.empty()) {
       const at::Tensor all = block_.activate(trunk.gate.defined() ? stack(gate, changed) : at::Tensor(), stack(up, changed));
       unstack(all, changed, activated);
-      unstack(block_.linear(Site::kDown, all), changed, down);
+      unstack(linear(Site::kDown, all), changed, down);
     }
     for (size_t i = 0; i < children.size(); ++i) {
       const Matrix* d = delta(children[i], Site::kDown);
@@ -171,6 +173,7 @@ class Forker {
 
   const Block& block_;
   StreamShape shape_;
+  const Trunk* base_;
   bool fused_;
 };
 
@@ -184,22 +187,84 @@ at::Tensor run_block(const Block& block, const StreamShape& shape, const at::Ten
   return block.forward_scored(h, sequences, shape.tokens, shape.query_begin, shape.query_end, linear);
 }
 
+// The block of streams h near the base: each distance is rounded once for all products that take it.
+at::Tensor run_near(const Block& block, const StreamShape& one, const at::Tensor& h, int64_t streams, const Trunk& base) {
+  StreamShape shape = one;
+  shape.sequences *= streams;
+  const at::Tensor x = block.attention_input(h);
+  const at::Tensor distance = round_deviation(x, base.x_all);
+  at::Tensor context;
+  if (block.has(Site::kQkv)) {
+    const at::Tensor qkv = block.linear_near(Site::kQkv, distance, base.q);
+    context = block.attention_fused(qkv, shape.sequences, shape.tokens, shape.query_begin, shape.query_end);
+  } else {
+    const at::Tensor of_queries = shape.whole() ? distance : round_deviation(query_rows(x, shape), base.x_query);
+    const at::Tensor q = block.linear_near(Site::kQ, of_queries, base.q);
+    const at::Tensor k = block.linear_near(Site::kK, distance, base.k), v = block.linear_near(Site::kV, distance, base.v);
+    context = block.attention(q, k, v, shape.sequences, shape.tokens, shape.query_begin, shape.query_end);
+  }
+  const at::Tensor middle = query_rows(h, shape) + linear(block, Site::kO, context, &base);
+  return middle + block.mlp_near(block.ffn_input(middle), {base.x_ffn, base.gate, base.up, base.activated, base.down});
+}
+
 }  // namespace
 
-void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, std::span<at::Tensor> streams) {
+const at::Tensor& Trunk::input(Site site) const {
+  switch (site) {
+    case Site::kQ:
+      return x_query;
+    case Site::kK:
+    case Site::kV:
+    case Site::kQkv:
+      return x_all;
+    case Site::kO:
+      return context;
+    case Site::kGate:
+    case Site::kUp:
+      return x_ffn;
+    default:
+      return activated;
+  }
+}
+
+const at::Tensor& Trunk::product(Site site) const {
+  switch (site) {
+    case Site::kQ:
+    case Site::kQkv:
+      return q;
+    case Site::kK:
+      return k;
+    case Site::kV:
+      return v;
+    case Site::kO:
+      return projected;
+    case Site::kGate:
+      return gate;
+    case Site::kUp:
+      return up;
+    default:
+      return down;
+  }
+}
+
+Trunk run_trunk(const Block& block, const StreamShape& shape, const at::Tensor& h, const Trunk* base) {
+  return Forker(block, shape, base).run_trunk(h);
+}
+
+void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, std::span<at::Tensor> streams, const Trunk* base) {
   const auto step = static_cast<size_t>(streams_per_batch(shape, rows_per_batch));
   for (size_t begin = 0; begin < streams.size(); begin += step) {
     const auto batch = streams.subspan(begin, std::min(step, streams.size() - begin));
     const at::Tensor h = batch.size() == 1 ? batch[0] : at::cat(at::TensorList(batch.data(), batch.size()));
-    const at::Tensor out = run_block(block, shape, h, static_cast<int64_t>(batch.size()));
+    const auto count = static_cast<int64_t>(batch.size());
+    const at::Tensor out = base == nullptr ? run_block(block, shape, h, count) : run_near(block, shape, h, count, *base);
     for (size_t i = 0; i < batch.size(); ++i) batch[i] = out.narrow(0, static_cast<int64_t>(i) * shape.query_rows(), shape.query_rows());
   }
 }
 
-Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, at::Tensor& parent,
-                                           size_t children, const ChildDeltas& deltas_of) {
-  const Forker forker(block, shape);
-  const Trunk trunk = forker.run_trunk(parent);
+Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, const at::Tensor& parent,
+                                           const Trunk& trunk, size_t children, const ChildDeltas& deltas_of, const Trunk* base) {
+  const Forker forker(block, shape, base);
   std::vector<at::Tensor> outputs;
   const auto step = static_cast<size_t>(streams_per_batch(shape, rows_per_batch));
   for (size_t begin = 0; begin < children; begin += step) {
@@ -211,13 +276,12 @@ Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape
     auto some = forker.fork(parent, trunk, batch);
     std::move(some.begin(), some.end(), std::back_inserter(outputs));
   }
-  parent = trunk.middle + trunk.down;
   return outputs;
 }
 
-at::Tensor run_edited(const Block& block, const StreamShape& shape, const at::Tensor& h, const BlockDeltas& deltas) {
+at::Tensor run_edited(const Block& block, const StreamShape& shape, const at::Tensor& h, const BlockDeltas& deltas, const Trunk* base) {
   return run_block(block, shape, h, 1, [&](Site site, const at::Tensor& x) {
-    at::Tensor y = block.linear(site, x);
+    at::Tensor y = linear(block, site, x, base);
     if (const auto& delta = deltas[index_of(site)]) delta->multiply_add(x, y);
     return y;
   });

@@ -12,6 +12,7 @@ constexpr int64_t kMinimumTile = 8;  // the rule of rows needs no fewer
 constexpr int64_t kRowsPerTask = 4;  // rows of one parallel task
 
 struct BaseTile {
+  at::Tensor normed;                 // [rows, d]
   at::Tensor logits, probabilities;  // [rows, vocab]
   std::vector<RowBase> rows;
 };
@@ -20,6 +21,7 @@ at::Tensor on_cpu(const at::Tensor& logits) { return logits.to(at::kCPU).contigu
 
 BaseTile make_base_tile(const Network& network, const at::Tensor& normed) {
   BaseTile tile;
+  tile.normed = normed;
   tile.logits = on_cpu(network.head().multiply(normed));
   tile.probabilities = at::empty_like(tile.logits);
   const int64_t rows = tile.logits.size(0), vocab = tile.logits.size(1);
@@ -32,6 +34,11 @@ BaseTile make_base_tile(const Network& network, const at::Tensor& normed) {
     }
   });
   return tile;
+}
+
+// Logits of n streams [n * rows, d]; in compute mode deviations from their distance to the base, which has the same head.
+at::Tensor stream_logits(const Network& network, const at::Tensor& normed, const BaseTile& tile, bool near) {
+  return near ? network.head().add_deviation(round_deviation(normed, tile.normed), tile.logits) : network.head().multiply(normed);
 }
 
 Error not_finite(std::string_view whose, int64_t row) {
@@ -54,6 +61,7 @@ Status compare_heads(const Network& base_network, const at::Tensor& base, const 
   std::vector<at::Tensor> normed;
   for (const HeadStream& stream : streams) normed.push_back(network.final_norm(stream.hidden));
   std::vector<std::vector<PositionObservation>> observed(streams.size(), std::vector<PositionObservation>(static_cast<size_t>(rows)));
+  const bool near = &base_network == &network && network.compute() == Compute::kDeviations;
   std::atomic<int64_t> broken_stream{-1};
 
   for (int64_t first = 0; first < rows; first += tile_rows) {
@@ -65,7 +73,7 @@ Status compare_heads(const Network& base_network, const at::Tensor& base, const 
       const size_t size = std::min(batch, streams.size() - begin);
       std::vector<at::Tensor> parts;
       for (size_t i = 0; i < size; ++i) parts.push_back(normed[begin + i].narrow(0, first, count));
-      at::Tensor logits = network.head().multiply(size == 1 ? parts[0] : at::cat(parts));
+      at::Tensor logits = stream_logits(network, size == 1 ? parts[0] : at::cat(parts), tile, near);
       for (size_t i = 0; i < size; ++i) {
         if (!streams[begin + i].delta) continue;
         at::Tensor own = logits.narrow(0, static_cast<int64_t>(i) * count, count);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include "assay/base/text.h"
 #include "assay/probe/fork.h"
@@ -104,16 +105,27 @@ class Sweep {
     for (const ResolvedEdit& edit : variants_[variant].edits) {
       if (block_of(edit) != layer) continue;
       ASSAY_ASSIGN(const at::Tensor change, edit.make());
-      deltas[static_cast<size_t>(edit.site)] = std::make_shared<const Matrix>(Matrix::pack(change, network_.compute(), network_.device()));
+      deltas[static_cast<size_t>(edit.site)] =
+          std::make_shared<const Matrix>(Matrix::pack(change, compute_of_changes(network_.compute()), network_.device()));
     }
     return deltas;
+  }
+
+  // The unedited model's products in this block, where the other streams are computed from their distance to it.
+  std::optional<Trunk> trunk_of_base(const Block& block, const StreamShape& shape) const {
+    if (network_.compute() != Compute::kDeviations) return std::nullopt;
+    const auto base = std::find_if(streams_.begin(), streams_.end(), [](const Stream& stream) { return stream.carries_base(); });
+    return run_trunk(block, shape, base->h, nullptr);
   }
 
   // All streams through one block. Splits the members of each stream by what they change here.
   Status advance(int layer, const StreamShape& shape) {
     ASSAY_ASSIGN(const std::shared_ptr<const Block> block, network_.block(layer));
+    const std::optional<Trunk> base_trunk = trunk_of_base(*block, shape);
+    const Trunk* base = base_trunk ? &*base_trunk : nullptr;
     std::vector<Stream> next, plain;
     for (Stream& stream : streams_) {
+      const bool is_base = base != nullptr && stream.carries_base();
       std::map<std::string, std::vector<size_t>> groups;
       for (const size_t m : stream.members) groups[m == kBase ? "" : change_key(variants_[m], layer)].push_back(m);
       Stream unedited{stream.h, {}};
@@ -122,27 +134,31 @@ class Sweep {
         groups.erase(found);
       }
       if (groups.empty()) {
-        plain.push_back(std::move(unedited));
+        if (is_base) unedited.h = base->output();
+        (is_base ? next : plain).push_back(std::move(unedited));
         continue;
       }
       std::vector<std::vector<size_t>> children;
       for (auto& [key, members] : groups) children.push_back(std::move(members));
       if (unedited.members.empty() && children.size() == 1) {
         ASSAY_ASSIGN(const BlockDeltas deltas, deltas_for(children[0][0], layer));
-        next.push_back(Stream{run_edited(*block, shape, stream.h, deltas), std::move(children[0])});
+        next.push_back(Stream{run_edited(*block, shape, stream.h, deltas, base), std::move(children[0])});
         continue;
       }
-      auto outputs = run_forked(*block, shape, rows_per_batch(), unedited.h, children.size(),
-                                [&](size_t child) { return deltas_for(children[child][0], layer); });
+      const Trunk own = is_base ? *base : run_trunk(*block, shape, stream.h, base);
+      auto outputs = run_forked(
+          *block, shape, rows_per_batch(), stream.h, own, children.size(),
+          [&](size_t child) { return deltas_for(children[child][0], layer); }, base);
       if (!outputs) return fail(std::move(outputs).error());
       for (size_t i = 0; i < children.size(); ++i) next.push_back(Stream{(*outputs)[i], std::move(children[i])});
+      unedited.h = own.output();
       if (!unedited.members.empty()) next.push_back(std::move(unedited));
       stream.h.reset();
     }
     streams_.clear();
     std::vector<at::Tensor> stacked;
     for (Stream& stream : plain) stacked.push_back(std::move(stream.h));
-    run_stacked(*block, shape, rows_per_batch(), stacked);
+    run_stacked(*block, shape, rows_per_batch(), stacked, base);
     for (size_t i = 0; i < plain.size(); ++i) plain[i].h = std::move(stacked[i]);
     std::move(plain.begin(), plain.end(), std::back_inserter(next));
     streams_ = std::move(next);
@@ -191,7 +207,7 @@ class Sweep {
     ASSAY_TRY(reduce(base, heads, members));
     for (ChangedHead& one : changed) {
       ASSAY_ASSIGN(const at::Tensor change, find_edit(variants_[one.members[0]], ResolvedEdit::kHead)->make());
-      const auto delta = std::make_shared<const Matrix>(Matrix::pack(change, network_.compute(), network_.device()));
+      const auto delta = std::make_shared<const Matrix>(Matrix::pack(change, compute_of_changes(network_.compute()), network_.device()));
       const HeadStream head{one.hidden, delta};
       ASSAY_TRY(reduce(base, {&head, 1}, {&one.members, 1}));
     }

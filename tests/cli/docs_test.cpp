@@ -73,6 +73,7 @@ TEST(Cli, ExitCodesSayWhatHappened) {
   EXPECT_EQ(run("inspect").exit_code, 64);
   EXPECT_EQ(run("inspect no-such-file.gguf").exit_code, 65);
   EXPECT_EQ(run("inspect README.md").exit_code, 65);
+  EXPECT_EQ(run("eval demo/reference-9m --text demo/evaluation.txt --compute deviations --quiet").exit_code, 64);  // for sweep only
   EXPECT_EQ(run("quantize demo/reference-9m --type Q9_Z -o /dev/null").exit_code, 64);
   EXPECT_EQ(run("eval demo/reference-9m --text demo/evaluation.txt --ctx 4096 --quiet").exit_code, 64);  // beyond the model's context
   EXPECT_EQ(run("--version").exit_code, 0);

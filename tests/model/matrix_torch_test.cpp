@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "assay/model/gated_product.h"
 #include "assay/model/matrix.h"
 #include "assay/model/row_kernels.h"
 
@@ -60,6 +61,61 @@ TEST(Matrix, Bf16RoundsTheOperandsOnly) {
   const auto rounded = [](const at::Tensor& t) { return t.to(at::kBFloat16).to(at::kDouble); };
   const at::Tensor exact = at::linear(rounded(x), rounded(w));
   EXPECT_LT((Matrix::pack(w, Compute::kBFloat16).multiply(x) - exact).abs().max().item<double>(), 2e-4);
+}
+
+// Of the distance only: what x and x_base share is not rounded.
+TEST(Matrix, DeviationsRoundTheDistanceOnly) {
+  if (!deviations_supported(at::kCPU)) GTEST_SKIP() << "this CPU lacks the instructions";
+  at::manual_seed(6);
+  for (const int64_t in : {300, 77}) {
+    const at::Tensor x_base = at::randn({50, in}) * 100, x = x_base.repeat({3, 1}) + at::randn({150, in}) * 0.01, w = at::randn({70, in});
+    const Matrix matrix = Matrix::pack(w, Compute::kDeviations);
+    const at::Tensor y_base = matrix.multiply(x_base);
+    EXPECT_TRUE(y_base.equal(Matrix::pack(w, Compute::kFloat32).multiply(x_base)));
+    const at::Tensor y = matrix.add_deviation(round_deviation(x, x_base), y_base);
+    const auto rounded = [](const at::Tensor& t) { return t.to(at::kBFloat16).to(at::kDouble); };
+    const at::Tensor distance = at::linear(rounded(x - x_base.repeat({3, 1})), rounded(w));
+    EXPECT_LT((y - y_base.repeat({3, 1}).to(at::kDouble) - distance).abs().max().item<double>(), 4e-4);  // one rounding of sums near 3,000
+    EXPECT_TRUE(matrix.add_deviation(round_deviation(x_base, x_base), y_base).equal(y_base));
+  }
+}
+
+TEST(Matrix, ADeviationDoesNotDependOnItsNeighbours) {
+  if (!deviations_supported(at::kCPU)) GTEST_SKIP() << "this CPU lacks the instructions";
+  at::manual_seed(7);
+  const at::Tensor x_base = at::randn({130, 256}), x = x_base.repeat({5, 1}) + at::randn({650, 256}) * 0.1;
+  const Matrix matrix = Matrix::pack(at::randn({150, 256}), Compute::kDeviations);
+  const at::Tensor y_base = matrix.multiply(x_base);
+  at::set_num_threads(2);
+  const at::Tensor all = matrix.add_deviation(round_deviation(x, x_base), y_base);
+  at::set_num_threads(1);
+  for (int64_t stream = 0; stream < 5; ++stream) {
+    const at::Tensor own = x.narrow(0, stream * 130, 130);
+    EXPECT_TRUE(matrix.add_deviation(round_deviation(own, x_base), y_base).equal(all.narrow(0, stream * 130, 130))) << stream;
+  }
+  at::set_num_threads(2);
+}
+
+// The fused gate, up and activation give the bytes of the separate steps, with and without a base.
+TEST(GatedProduct, EqualsTheSeparateSteps) {
+  at::manual_seed(8);
+  const at::Tensor w_gate = at::randn({150, 96}) * 0.2, w_up = at::randn({150, 96}), x = at::randn({400, 96});
+  for (const Compute compute : {Compute::kFloat32, Compute::kBFloat16}) {
+    const Matrix gate = Matrix::pack(w_gate, compute), up = Matrix::pack(w_up, compute);
+    if (!gate.panels().defined()) continue;
+    const at::Tensor fused = gated_product(gate.prepare(x), gate.panels(), up.panels(), 150, nullptr);
+    const at::Tensor separate = silu_multiply(gate.multiply(x), up.multiply(x));
+    EXPECT_TRUE(fused.equal(separate.to(fused.scalar_type()))) << name_of(compute);
+  }
+  if (!deviations_supported(at::kCPU)) GTEST_SKIP() << "this CPU lacks AVX512-BF16";
+  const Matrix gate = Matrix::pack(w_gate, Compute::kDeviations), up = Matrix::pack(w_up, Compute::kDeviations);
+  const at::Tensor x_base = x.narrow(0, 0, 200);
+  GatedBase base{gate.multiply(x_base), up.multiply(x_base), {}};
+  base.activated = silu_multiply(base.gate, base.up);
+  const at::Tensor distance = round_deviation(x, x_base);
+  const at::Tensor separate = silu_multiply(gate.add_deviation(distance, base.gate), up.add_deviation(distance, base.up));
+  const at::Tensor fused = gated_product(distance, gate.deviation_panels(), up.deviation_panels(), 150, &base);
+  EXPECT_TRUE(fused.equal(round_deviation(separate, base.activated)));
 }
 
 TEST(RowKernels, EqualTheirDefinitionsInDouble) {

@@ -35,21 +35,28 @@ class PanelProduct : public testing::TestWithParam<bool> {
   void SetUp() override {
     if (!(GetParam() ? panel::bf16_supported() : panel::float32_supported())) GTEST_SKIP() << "this CPU lacks the instructions";
   }
-  // y (stride 70) from y_begin; `add` to what is there.
+  // y (stride 70), before the call filled with `before`; `add` to what is there.
   std::vector<float> multiply(const Case& c, const std::vector<float>& x, const std::vector<float>& w, bool add, float before) const {
     std::vector<float> y(static_cast<size_t>(c.rows * kStride), before);
-    const panel::Rows rows{c.rows, c.in, kStride, add, 0};
+    return multiply(c, x, w, add ? y.data() : nullptr, kStride, y);
+  }
+  // y (stride 70) = addend + x w^T, or x w^T without one.
+  std::vector<float> multiply(const Case& c, const std::vector<float>& x, const std::vector<float>& w, const float* addend,
+                              int64_t addend_stride, std::vector<float>& y) const {
+    multiply({c.rows, c.in, kStride, addend, addend_stride}, c, x, w, y.data());
+    return y;
+  }
+  static void multiply(const panel::Rows& rows, const Case& c, const std::vector<float>& x, const std::vector<float>& w, float* y) {
     if (GetParam()) {
       std::vector<uint16_t> panel(static_cast<size_t>(panel::kOutputs * c.in)), operand(x.size());
       panel::pack_bf16(w.data(), c.in, c.outputs, panel.data());
       panel::round_bf16(x.data(), static_cast<int64_t>(x.size()), operand.data());
-      panel::multiply_bf16(rows, operand.data(), panel.data(), c.outputs, y.data());
+      panel::multiply_bf16(rows, operand.data(), panel.data(), c.outputs, y);
     } else {
       std::vector<float> panel(static_cast<size_t>(panel::kOutputs * c.in));
       panel::pack_float32(w.data(), c.in, c.outputs, panel.data());
-      panel::multiply_float32(rows, x.data(), panel.data(), c.outputs, y.data());
+      panel::multiply_float32(rows, x.data(), panel.data(), c.outputs, y);
     }
-    return y;
   }
   double exact(const Case& c, const std::vector<float>& x, const std::vector<float>& w, int64_t row, int64_t output) const {
     double sum = 0;
@@ -78,6 +85,31 @@ TEST_P(PanelProduct, EqualsTheDoubleProductOfItsOperands) {
         ASSERT_EQ(added[at], 7.0f + stored[at]);  // the finished sum, once
       }
   }
+}
+
+TEST_P(PanelProduct, TheAddendMayLieElsewhere) {
+  const Case c{20, 130, 33};
+  const int64_t stride = 40;
+  const auto x = normal(8, c.rows * c.in), w = normal(9, c.outputs * c.in), addend = normal(10, c.rows * stride);
+  std::vector<float> y(static_cast<size_t>(c.rows * kStride), 7.0f);
+  const auto sum = multiply(c, x, w, false, 0), added = multiply(c, x, w, addend.data(), stride, y);
+  for (int64_t r = 0; r < c.rows; ++r)
+    for (int64_t o = 0; o < c.outputs; ++o) {
+      const auto at = static_cast<size_t>(r * kStride + o);
+      ASSERT_EQ(added[at], addend[static_cast<size_t>(r * stride + o)] + sum[at]);
+    }
+}
+
+TEST_P(PanelProduct, StreamedResultsAreTheSame) {
+  const Case c{100, 130, 64};
+  const auto x = normal(14, c.rows * c.in), w = normal(15, c.outputs * c.in);
+  std::vector<float> room(static_cast<size_t>(c.rows * 64 + 16));
+  float* y = room.data();
+  while (reinterpret_cast<uintptr_t>(y) % 64 != 0) ++y;
+  multiply({c.rows, c.in, 64, nullptr, 0, true}, c, x, w, y);
+  const auto stored = multiply(c, x, w, false, 0);
+  for (int64_t r = 0; r < c.rows; ++r)
+    EXPECT_EQ(std::memcmp(y + r * 64, stored.data() + r * kStride, static_cast<size_t>(c.outputs) * sizeof(float)), 0) << r;
 }
 
 TEST_P(PanelProduct, ARowIsTheSameAloneAndAmongOthers) {
@@ -123,11 +155,12 @@ TEST(PanelProductOfBackward, EqualsTheProductOfPackedWeights) {
     }
     for (const bool add : {false, true}) {
       std::vector<float> expected(static_cast<size_t>(c.rows * kStride), 3.0f), stored = expected, turned = expected;
-      panel::multiply_float32({c.rows, c.in, kStride, add}, x.data(), panel.data(), c.outputs, expected.data());
-      panel::multiply_stored({c.rows, c.in, kStride, add, c.in + kXGap}, spaced_x.data(), turned_w.data(), c.outputs + kWGap, c.outputs,
-                             stored.data());
-      panel::multiply_turned({c.rows, c.in, kStride, add, c.rows + kXGap}, turned_x.data(), turned_w.data(), c.outputs + kWGap, c.outputs,
-                             turned.data());
+      const auto rows = [&](std::vector<float>& y, int64_t x_stride) {
+        return panel::Rows{c.rows, c.in, kStride, add ? y.data() : nullptr, kStride, false, x_stride};
+      };
+      panel::multiply_float32(rows(expected, 0), x.data(), panel.data(), c.outputs, expected.data());
+      panel::multiply_stored(rows(stored, c.in + kXGap), spaced_x.data(), turned_w.data(), c.outputs + kWGap, c.outputs, stored.data());
+      panel::multiply_turned(rows(turned, c.rows + kXGap), turned_x.data(), turned_w.data(), c.outputs + kWGap, c.outputs, turned.data());
       EXPECT_EQ(stored, expected) << c.rows << "x" << c.in << "x" << c.outputs;
       EXPECT_EQ(turned, expected) << c.rows << "x" << c.in << "x" << c.outputs;
     }
@@ -141,6 +174,14 @@ TEST(PanelRounding, RoundsToNearestTiesToEven) {
   std::vector<uint16_t> got(values.size());
   panel::round_bf16(values.data(), static_cast<int64_t>(values.size()), got.data());
   for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(got[i], float_to_bfloat16(values[i])) << values[i];
+}
+
+TEST(PanelRounding, RoundsDifferences) {
+  if (!panel::bf16_supported()) GTEST_SKIP() << "this CPU lacks the instructions";
+  const std::vector<float> a = normal(12, 77), b = normal(13, 77);
+  std::vector<uint16_t> got(a.size());
+  panel::round_difference_bf16(a.data(), b.data(), static_cast<int64_t>(a.size()), got.data());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(got[i], float_to_bfloat16(a[i] - b[i])) << i;
 }
 
 }  // namespace

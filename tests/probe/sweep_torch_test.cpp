@@ -10,6 +10,8 @@ namespace {
 
 constexpr const char* kModel = ASSAY_SOURCE_DIR "/demo/reference-9m";
 
+bool supported(Compute compute) { return compute != Compute::kDeviations || deviations_supported(at::kCPU); }
+
 std::shared_ptr<const Network> load(Compute compute, uint64_t memory = 0) {
   auto checkpoint = Checkpoint::open(kModel);
   EXPECT_TRUE(checkpoint) << checkpoint.error().message;
@@ -63,7 +65,10 @@ void expect_equal(const std::vector<PositionObservation>& a, const std::vector<P
 
 class SweepTest : public testing::TestWithParam<Compute> {
  protected:
-  std::shared_ptr<const Network> network_ = load(GetParam());
+  void SetUp() override {
+    if (!supported(GetParam())) GTEST_SKIP() << "this CPU lacks AVX512-BF16";
+  }
+  std::shared_ptr<const Network> network_ = load(supported(GetParam()) ? GetParam() : Compute::kFloat32);
   ChangeSource source_{network_, nullptr, ChangeOptions{}};
   std::vector<Window> windows_ = random_windows(3, 64, 31);
 
@@ -119,8 +124,56 @@ TEST_P(SweepTest, EveryChangeIsSeenAndOrderDoesNotMatter) {
   for (size_t v = 0; v < all.size(); ++v) expect_equal(forward.at({v, 1}), backward.at({all.size() - 1 - v, 1}));
 }
 
-INSTANTIATE_TEST_SUITE_P(Computes, SweepTest, testing::Values(Compute::kFloat32, Compute::kBFloat16),
+// A change that changes nothing goes through every product after its fork and still leaves no trace.
+TEST_P(SweepTest, AChangeOfZeroIsExactlyZeroInDeviations) {
+  if (GetParam() != Compute::kDeviations) GTEST_SKIP() << "only there is a product made from the distance to the base";
+  const ResolvedEdit nothing{2, Site::kV, "nothing", [&]() -> Result<at::Tensor> {
+                               ASSAY_ASSIGN(const at::Tensor weight, network_->plain_weight("blk.2.attn_v.weight"));
+                               return at::zeros_like(weight);
+                             }};
+  const Observed observed = run(*network_, windows_, {{{nothing}}});
+  for (const PositionObservation& row : observed.at({0, 1})) EXPECT_EQ(row.kl, 0.0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Computes, SweepTest, testing::Values(Compute::kFloat32, Compute::kBFloat16, Compute::kDeviations),
                          [](const auto& computed) { return std::string(name_of(computed.param)); });
+
+// Rounding distances to 8 bits moves a product by 2^-9 of the distance, at random: a mean KL moves by thousandths of itself. Plain bf16,
+// which rounds activations, is off by whole multiples for the smallest of these.
+TEST(Sweep, DeviationsAgreeWithFloat32) {
+  constexpr double kTolerance = 0.01;
+  if (!supported(Compute::kDeviations)) GTEST_SKIP() << "this CPU lacks AVX512-BF16";
+  const auto exact = load(Compute::kFloat32), near = load(Compute::kDeviations);
+  const ChangeSource of_exact(exact, nullptr, ChangeOptions{}), of_near(near, nullptr, ChangeOptions{});
+  const auto windows = random_windows(1, 256, 0);
+  const auto variants = [](const ChangeSource& source) {
+    std::vector<ResolvedVariant> all;
+    for (const GgmlType type : {GgmlType::kQ8_0, GgmlType::kQ4_0, GgmlType::kQ2_K})
+      for (const int layer : {0, 6, 11}) {
+        const std::string block = "blk." + std::to_string(layer);
+        all.push_back({{requantize(source, layer, Site::kQ, block + ".attn_q.weight", type)}});
+        all.push_back({{requantize(source, layer, Site::kV, block + ".attn_v.weight", type)}});
+        all.push_back({{requantize(source, layer, Site::kDown, block + ".ffn_down.weight", type)}});
+      }
+    return all;
+  };
+  const Observed one = run(*exact, windows, variants(of_exact)), two = run(*near, windows, variants(of_near));
+  const auto mean_kl = [](const std::vector<PositionObservation>& rows) {
+    double sum = 0;
+    for (const PositionObservation& row : rows) sum += row.kl;
+    return sum / static_cast<double>(rows.size());
+  };
+  for (const auto& [key, rows] : one) EXPECT_NEAR(mean_kl(two.at(key)) / mean_kl(rows), 1, kTolerance) << key.first;
+}
+
+TEST(Sweep, DeviationsAreRefusedByNameWhereTheCpuLacksThem) {
+  if (supported(Compute::kDeviations)) GTEST_SKIP() << "this CPU has AVX512-BF16";
+  NetworkOptions options;
+  options.compute = Compute::kDeviations;
+  const auto network = Network::load(*Checkpoint::open(kModel), options);
+  ASSERT_FALSE(network);
+  EXPECT_EQ(network.error().code, ErrorCode::kUnsupported);
+}
 
 // A sweep variant is the model with that tensor's weights replaced: the same KL as two whole forwards, within float32.
 TEST(Sweep, EqualsAModelWithReplacedWeights) {
