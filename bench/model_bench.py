@@ -89,7 +89,7 @@ class Bench:
     def product_rates(self):
         lines = [json.loads(line) for line in timed([self.products, str(self.o.threads)])[0].splitlines()]
         self.result["products"] = lines
-        best = {c: 1e9 * max(x["gflops"] for x in lines if x["compute"] == c) for c in set(RATE_OF.values())}
+        best = {c: 1e9 * max(x["gflops"] for x in lines if x.get("compute") == c) for c in set(RATE_OF.values())}
         return {mode: best[product] for mode, product in RATE_OF.items()}
 
     def perplexity(self, rates):

@@ -33,6 +33,11 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   json["base_ppl"] = r.base_ppl;
   json["preset"] = r.preset ? file_json(*r.preset) : Json();
   json["larger_preset"] = r.larger ? file_json(*r.larger) : Json();
+  json["preset_codes"] = r.preset_codes ? file_json(*r.preset_codes) : Json();
+  json["preset_codes_change"] = r.preset_codes ? Json(r.preset_codes_change.value) : Json();
+  json["preset_codes_change_ci95"] = r.preset_codes ? interval_json(r.preset_codes_change) : Json();
+  json["codes"] = name_of(options.codes);
+  json["damping"] = r.damping;
   json["change"] = r.preset ? Json(r.change.value) : Json();
   json["change_ci95"] = r.preset ? interval_json(r.change) : Json();
   json["budget_bytes"] = r.plan.budget_bytes;
@@ -57,6 +62,7 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   };
   add(r.measured, "assay");
   if (r.preset) add(*r.preset, r.preset->name + " (fits)");
+  if (r.preset_codes) add(*r.preset_codes, r.preset_codes->name);
   if (r.larger) add(*r.larger, r.larger->name + " (larger)");
   files.add({"unquantized", "", "", "0", "", fmt::format("{:.4f}", r.base_ppl)});
   outcome.text = files.text() + "\n";
@@ -97,6 +103,10 @@ Run declare_optimize(CLI::App& app) {
   app.add_option("--types", extra->types, "allowed types, e.g. Q4_K,Q5_K,Q6_K");
   app.add_option("--min-type", extra->min_type, "no type with fewer bits than this one");
   app.add_option("--keep", extra->keep, "REGEX=TYPE: tensors that must take a type");
+  app.add_option_function<std::string>(
+         "--codes", [options](const std::string& codes) { options->codes = *find_codes(codes); },
+         "how codes are chosen: best, feedback (faster), or nearest (as llama.cpp does; fastest)")
+      ->check(CLI::IsMember({"nearest", "feedback", "best"}));
   app.add_option("--token-fraction", options->token_fraction, "share of calibration tokens in the per-type products")
       ->capture_default_str()
       ->check(CLI::Range(0.001, 1.0));

@@ -65,8 +65,9 @@ double damping_of(const MomentsFile& moments, const MomentInput& input) {
   return damping > 0 ? damping : kDefaultDamping;
 }
 
-CodeSource::CodeSource(const Checkpoint& checkpoint, const MomentsFile& moments, Codes codes, int threads, UnitCache& units)
-    : checkpoint_(checkpoint), moments_(moments), codes_(codes), threads_(threads), units_(units) {}
+CodeSource::CodeSource(const Checkpoint& checkpoint, const MomentsFile& moments, Codes codes, int threads, UnitCache& units,
+                       uint64_t cache_bytes)
+    : checkpoint_(checkpoint), moments_(moments), codes_(codes), threads_(threads), units_(units), cache_bytes_(cache_bytes) {}
 
 bool CodeSource::covers(const std::string& tensor, GgmlType type) const {
   return codes_ != Codes::kNearest && can_choose_codes(type) && moments_.find(tensor) != nullptr;
@@ -103,7 +104,17 @@ Result<std::vector<std::byte>> CodeSource::encoded(const std::string& tensor, Gg
     unit.report = *report;
     return to_payload(unit);
   };
-  ASSAY_ASSIGN(const std::string payload, find_or_make(units_, tensor + ":" + std::string(find_type(type)->name), work));
+  const std::string name = tensor + ":" + std::string(find_type(type)->name);
+  std::string payload;
+  if (const auto found = cached_.find(name); found != cached_.end()) {
+    payload = found->second;
+  } else {
+    ASSAY_ASSIGN(payload, find_or_make(units_, name, work));
+    if (cached_bytes_ + payload.size() <= cache_bytes_) {
+      cached_bytes_ += payload.size();
+      cached_[name] = payload;
+    }
+  }
   ASSAY_ASSIGN(EncodedUnit unit, from_payload(payload));
   summaries_[tensor] = {type, unit.report.nearest, unit.report.feedback, unit.report.final};
   return std::move(unit.bytes);

@@ -23,7 +23,8 @@ namespace assay {
 class CodeSource {
  public:
   // All references must outlive the source. Errors of the moments: see check_moments().
-  CodeSource(const Checkpoint& checkpoint, const MomentsFile& moments, Codes codes, int threads, UnitCache& units);
+  // Encoded bytes stay in memory up to `cache_bytes`, and in `units` if they are kept there.
+  CodeSource(const Checkpoint& checkpoint, const MomentsFile& moments, Codes codes, int threads, UnitCache& units, uint64_t cache_bytes);
 
   bool covers(const std::string& tensor, GgmlType type) const;
   // The tensor's bytes at a type that it covers.
@@ -43,6 +44,9 @@ class CodeSource {
   Codes codes_;
   int threads_;
   UnitCache& units_;
+  uint64_t cache_bytes_;
+  std::map<std::string, std::string> cached_;  // payloads by unit
+  uint64_t cached_bytes_ = 0;
   std::string prepared_name_;
   std::shared_ptr<const SecondMoment> prepared_;  // the input used last: its matrices come one after another
   std::map<std::string, CodesSummary> summaries_;

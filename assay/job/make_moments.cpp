@@ -100,7 +100,8 @@ Result<ScratchMoments> ScratchMoments::make(const OpenModel& model, const ProbeS
   OutputOptions output;
   output.force = true;
   ScratchMoments scratch;
-  ASSAY_ASSIGN(scratch.made_, make_moments(model, set, dataset, false, path, output, progress));
+  ASSAY_ASSIGN(scratch.made_, make_moments(model, set, dataset, true, path, output, progress));
+  scratch.made_.imatrix.entries.erase(model.network->head_tensor());
   scratch.path_ = path;
   return scratch;
 }

@@ -20,7 +20,8 @@ struct MadeMoments {
 Result<MadeMoments> make_moments(const OpenModel& model, const ProbeSet& set, const std::string& dataset, bool process_output,
                                  const std::string& path, const OutputOptions& output, Progress& progress);
 
-// A file of second moments that lasts as long as the object; one that was not finished stays for the next run.
+// A file of second moments, the head's too, that lasts as long as the object; one that was not finished stays for the next run. The
+// imatrix is without the head, as llama.cpp makes it unless asked.
 class ScratchMoments {
  public:
   ScratchMoments() = default;

@@ -11,6 +11,8 @@
 #include "assay/base/sha256.h"
 #include "assay/base/text.h"
 #include "assay/job/compare_models.h"
+#include "assay/job/make_moments.h"
+#include "assay/job/refine_table.h"
 #include "assay/job/table_rows.h"
 #include "assay/job/unit_store.h"
 #include "assay/plan/quantize_job.h"
@@ -60,6 +62,7 @@ struct Candidate {
   explicit Candidate(std::string path) : file(std::move(path)) {}
   ScratchFile file;
   bool written = false;
+  bool chosen_codes = false;  // else nearest
   Recipe recipe;
   OutputFile output;
   MeasuredFile measured;
@@ -76,12 +79,16 @@ class Optimizer {
     ASSAY_TRY(timed("imatrix", [&] { return make_imatrix(); }));
     ASSAY_TRY(timed("curvature", [&] { return make_table(); }));
     ASSAY_TRY(timed("plan", [&] { return make_plan(); }));
+    if (source_) ASSAY_TRY(timed("codes", [&] { return refine_plan(); }));
     Candidate planned(options_.output + ".tmp-assay-plan"), stock(options_.output + ".tmp-assay-preset"),
-        larger(options_.output + ".tmp-assay-larger");
+        larger(options_.output + ".tmp-assay-larger"), recoded(options_.output + ".tmp-assay-recoded");
+    planned.chosen_codes = recoded.chosen_codes = source_ != nullptr;
     ASSAY_TRY(describe("assay", result_.plan.recipe, preset_ != nullptr ? preset_->file_type : 0, planned));
     if (preset_ != nullptr) ASSAY_TRY(describe(preset_->name, recipe_of(*preset_), preset_->file_type, stock));
     if (larger_ != nullptr) ASSAY_TRY(describe(larger_->name, recipe_of(*larger_), larger_->file_type, larger));
-    ASSAY_TRY(timed("measure", [&] { return measure(planned, stock, larger); }));
+    if (preset_ != nullptr && source_)
+      ASSAY_TRY(describe(std::string(preset_->name) + ", our codes", recipe_of(*preset_), preset_->file_type, recoded));
+    ASSAY_TRY(timed("measure", [&] { return measure(planned, stock, larger, recoded); }));
     ASSAY_TRY(timed("write", [&] { return deliver(result_.accepted ? planned : stock); }));
     result_.units = store_->counts();
     return std::move(result_);
@@ -119,6 +126,7 @@ class Optimizer {
   }
 
   Status make_imatrix() {
+    if (options_.codes != Codes::kNearest) return make_moments();
     ASSAY_ASSIGN(Imatrix imatrix, collect_imatrix(*model_.network, calibration_.windows, ImatrixOptions{}, progress_, {},
                                                   *imatrix_units(*store_, calibration_.windows, false)));
     imatrix.datasets.push_back(options_.calibration);
@@ -126,11 +134,33 @@ class Optimizer {
     return {};
   }
 
+  // The imatrix, and the second moments that codes are chosen under.
+  Status make_moments() {
+    ASSAY_ASSIGN(scratch_, ScratchMoments::make(model_, calibration_, options_.calibration, options_.output + ".moments", progress_));
+    ASSAY_ASSIGN(MomentsFile moments, MomentsFile::open(scratch_.path()));
+    moments_ = std::make_unique<const MomentsFile>(std::move(moments));
+    imatrix_ = std::make_shared<const Imatrix>(scratch_.made().imatrix);
+    result_.damping = scratch_.made().damping;
+    for (const std::string& warning : scratch_.made().warnings) result_.warnings.push_back(warning);
+    code_units_ = store_->units(codes_key("codes"));
+    source_ = std::make_unique<CodeSource>(*model_.checkpoint, *moments_, options_.codes, settings_.threads, *code_units_,
+                                           memory_budget(settings_) / 16);
+    return {};
+  }
+
+  // What chosen codes depend on beside the tensor and its type.
+  UnitKey codes_key(std::string_view kind) const {
+    UnitKey key = store_->key(kind);
+    key.add("codes", name_of(options_.codes)).add("moments", fingerprint(calibration_.windows));
+    return key;
+  }
+
   Status make_table() {
     table_.rows = table_rows(*model_.checkpoint, kCandidateTypes, TableRows::kTensor);
     CurvatureOptions curvature;
     curvature.token_fraction = options_.token_fraction;
     ASSAY_ASSIGN(curvature_, predict_damage(model_, calibration_.windows, imatrix_, curvature, settings_, *store_, table_, progress_));
+    if (source_) ASSAY_TRY(scale_by_samples(*source_, table_, progress_));
     // Left as it is, a tensor costs nothing but its bytes.
     for (DamageRow& row : table_.rows) row.cells.push_back(DamageCell{model_.checkpoint->find(row.name)->type, 0, 0, false});
     return {};
@@ -182,6 +212,21 @@ class Optimizer {
     return {};
   }
 
+  // The plan solved once more, with its own cells and those next to them predicted from the codes they would have.
+  Status refine_plan() {
+    CurvatureOptions curvature;
+    curvature.token_fraction = options_.token_fraction;
+    curvature.seed = settings_.seed;
+    curvature.product_compute = settings_.compute;
+    curvature.memory = memory_budget(settings_) / 6;
+    UnitKey key = codes_key("curvature of chosen codes");
+    key.add("recipe", sha256_hex(to_text(result_.plan.recipe))).add("token fraction", curvature.token_fraction);
+    const auto units = store_->units(std::move(key));
+    ASSAY_TRY(predict_chosen(model_, calibration_.windows, *source_, result_.plan.recipe, curvature, *units, table_, progress_));
+    ASSAY_ASSIGN(result_.plan, allocate(*model_.checkpoint, table_, result_.plan.budget_bytes, options_.constraints, output_request(0)));
+    return {};
+  }
+
   // What a recipe's file will be: its metadata, tensors and bytes. `file_type` 0: that of the type most bytes have.
   Status describe(std::string_view name, const Recipe& recipe, uint32_t file_type, Candidate& candidate) const {
     OutputRequest request = output_request(file_type);
@@ -200,8 +245,9 @@ class Optimizer {
 
   Status write(Candidate& candidate) {
     if (candidate.written) return {};
-    ASSAY_TRY(
-        write_model(*model_.checkpoint, candidate.output, imatrix_.get(), candidate.file.path(), {true, settings_.threads}, progress_));
+    WriteModelOptions write{true, settings_.threads, {}};
+    if (candidate.chosen_codes) write.encode = source_->encoder();
+    ASSAY_TRY(write_model(*model_.checkpoint, candidate.output, imatrix_.get(), candidate.file.path(), write, progress_));
     candidate.written = true;
     return {};
   }
@@ -221,7 +267,7 @@ class Optimizer {
       progress_.stage("measure " + candidate.measured.name, evaluation_.windows.size());
       return Network::load(checkpoint, network_options(settings_));
     };
-    UnitKey key = store_->key("measured recipe");
+    UnitKey key = candidate.chosen_codes ? codes_key("measured recipe") : store_->key("measured recipe");
     key.add("recipe", sha256_hex(to_text(candidate.recipe))).add("imatrix", fingerprint(*imatrix_));
     const auto units = store_->units(key.add("windows", fingerprint(evaluation_.windows)));
     ASSAY_ASSIGN(Observation observation, base.compare(open_written, progress_, *units));
@@ -232,7 +278,7 @@ class Optimizer {
     return observation;
   }
 
-  Status measure(Candidate& planned, Candidate& stock, Candidate& larger) {
+  Status measure(Candidate& planned, Candidate& stock, Candidate& larger, Candidate& recoded) {
     BaseRun base(model_.network, evaluation_.windows, memory_budget(settings_) / 8);
     ASSAY_ASSIGN(const Observation ours, observe(base, planned));
     result_.measured = planned.measured;
@@ -246,6 +292,13 @@ class Optimizer {
                                       [](const WindowSums& a, const WindowSums& b) { return a.kl / b.kl - 1; }, {2000, settings_.seed});
       result_.accepted = planned.measured.mean_kl.value < stock.measured.mean_kl.value;
       result_.preset = stock.measured;
+      if (source_) {
+        ASSAY_ASSIGN(const Observation again, observe(base, recoded));
+        result_.preset_codes = recoded.measured;
+        result_.preset_codes_change =
+            bootstrap_pair(again.windows(), theirs.windows(), [](const WindowSums& a, const WindowSums& b) { return a.kl / b.kl - 1; },
+                           {2000, settings_.seed});
+      }
     }
     if (larger_ != nullptr) {
       ASSAY_TRY(observe(base, larger).map([](const Observation&) {}));
@@ -261,6 +314,10 @@ class Optimizer {
   std::optional<UnitStore> store_;
   ProbeSet calibration_, evaluation_;
   std::shared_ptr<const Imatrix> imatrix_;
+  ScratchMoments scratch_;
+  std::unique_ptr<const MomentsFile> moments_;
+  std::unique_ptr<UnitCache> code_units_;
+  std::unique_ptr<CodeSource> source_;  // null: nearest codes
   CurvatureTable curvature_;
   DamageTable table_;
   const Preset* preset_ = nullptr;

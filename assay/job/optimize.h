@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "assay/base/progress.h"
 #include "assay/base/result.h"
+#include "assay/codes/codes.h"
 #include "assay/job/settings.h"
 #include "assay/plan/allocate.h"
 #include "assay/plan/budget.h"
@@ -27,6 +29,7 @@ struct OptimizeOptions {
   BudgetRequest budget;
   AllocateConstraints constraints;
   double token_fraction = 0.25;  // of the calibration tokens in the per-type products
+  Codes codes = Codes::kBest;    // of our file; presets have nearest codes, as llama.cpp writes them
   bool force = false;
 };
 
@@ -50,8 +53,12 @@ struct OptimizeResult {
   MeasuredFile measured;
   std::optional<MeasuredFile> preset;  // the best stock preset within the budget; none fits: empty
   std::optional<MeasuredFile> larger;  // the next larger preset
-  Interval change;                     // measured mean KL / preset mean KL - 1, paired by window, clustered by document
-  bool accepted = true;                // false: the preset was as good, and was written
+  // The preset's own recipe with our codes: what codes alone give. Empty with nearest codes.
+  std::optional<MeasuredFile> preset_codes;
+  Interval preset_codes_change;  // its mean KL / the preset's - 1
+  std::map<std::string, double> damping;
+  Interval change;       // measured mean KL / preset mean KL - 1, paired by window, clustered by document
+  bool accepted = true;  // false: the preset was as good, and was written
   double base_ppl = 0;
   double noise_floor = 0;
   uint64_t tokens_scored = 0, windows = 0, documents = 0;

@@ -27,7 +27,7 @@ Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, 
   ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options.model));
   ASSAY_ASSIGN(const MomentsFile moments, MomentsFile::open(moments_path));
   ASSAY_TRY(check_moments(moments, *checkpoint));
-  CodeSource source(*checkpoint, moments, options.codes, settings.threads, no_unit_cache());
+  CodeSource source(*checkpoint, moments, options.codes, settings.threads, no_unit_cache(), 0);
   file.encode = source.encoder();
   QuantizeCodesResult result;
   ASSAY_ASSIGN(result.report, quantize_model(*checkpoint, file, options.output, progress));
