@@ -68,7 +68,8 @@ Status pass_block(const Network& network, int layer, int64_t tokens, Batches& ba
 
 Result<Batches> embed_batches(const Network& network, std::span<const Window> windows) {
   Batches batches;
-  const size_t step = std::max<size_t>(1, kBatchTokens / windows[0].tokens.size());
+  const size_t most = std::max<size_t>(1, kBatchTokens / windows[0].tokens.size());
+  const size_t step = std::clamp<size_t>(windows.size() / 4, 1, most);  // four batches at least, one of them to be held back
   for (size_t begin = 0; begin < windows.size(); begin += step) {
     ASSAY_ASSIGN(at::Tensor h, network.embed(token_matrix(windows.subspan(begin, std::min(step, windows.size() - begin)))));
     batches.hidden.push_back(std::move(h));

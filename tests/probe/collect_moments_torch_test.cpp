@@ -48,7 +48,7 @@ TEST(CollectMoments, InputsAreThoseOfTheBlocks) {
   EXPECT_EQ(inputs[2].tensor, "blk.0.ffn_gate.weight");
   EXPECT_EQ(inputs[2].shared, std::vector<std::string>{"blk.0.ffn_up.weight"});
   EXPECT_EQ(inputs[3].tensor, "blk.0.ffn_down.weight");
-  EXPECT_EQ(inputs[3].width, 768u);
+  EXPECT_EQ(inputs[3].width, 512u);
   EXPECT_EQ(inputs.back().tensor, demo()->head_tensor());
 }
 
@@ -75,8 +75,8 @@ TEST(CollectMoments, AreTheMeanOfOuterProducts) {
   EXPECT_FALSE(moments.at("blk.5.attn_q.weight").held.defined());
   const CollectedMoment& sample = moments.at("blk.11.ffn_down.weight");
   ASSERT_TRUE(sample.held.defined());
-  EXPECT_EQ(sample.held_tokens, 4u * 256);
-  const at::Tensor last = down.narrow(0, 16 * 256, 4 * 256), held = last.t().mm(last) / static_cast<double>(last.size(0));
+  EXPECT_EQ(sample.held_tokens, 5u * 256);
+  const at::Tensor last = down.narrow(0, 15 * 256, 5 * 256), held = last.t().mm(last) / static_cast<double>(last.size(0));
   EXPECT_LT((sample.held - held).abs().max().item<double>(), 1e-5 * held.diagonal().max().item<double>());
 }
 
