@@ -36,12 +36,29 @@ TEST(Optimize, BeatsThePresetWithinItsBytesAndRepeats) {
   EXPECT_TRUE(first->accepted);
   EXPECT_LT(first->change.high, -0.3);
   EXPECT_LT(first->plan.gap, 1e-3);
+  // What codes give alone, and what types give beyond them.
+  ASSERT_TRUE(first->preset_codes);
+  EXPECT_EQ(first->preset_codes->bytes, first->preset->bytes);
+  EXPECT_LT(first->preset_codes_change.high, -0.2);
+  EXPECT_LT(first->measured.mean_kl.value, first->preset_codes->mean_kl.value);
+  EXPECT_NEAR(first->plan.predicted_damage / first->measured.mean_kl.value, 1, 0.3);  // few windows: see docs/studies/codes.md for many
   const auto second = assay_engine()->optimize(small_run(output), RunSettings{}, silent_progress());
   ASSERT_TRUE(second) << second.error().message;
   EXPECT_EQ(second->plan.recipe.types, first->plan.recipe.types);
   EXPECT_EQ(second->measured.mean_kl.value, first->measured.mean_kl.value);
   EXPECT_EQ(second->change.low, first->change.low);
   std::filesystem::remove(output);
+}
+
+TEST(Optimize, NearestCodesNeedNoSecondMoments) {
+  OptimizeOptions options = small_run(testing::TempDir() + "/assay-nearest.gguf");
+  options.codes = Codes::kNearest;
+  options.windows.chunks = 4;
+  const auto made = assay_engine()->optimize(options, RunSettings{}, silent_progress());
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_FALSE(made->preset_codes);
+  EXPECT_TRUE(made->damping.empty());
+  std::filesystem::remove(options.output);
 }
 
 TEST(Optimize, RefusesBeforeAnyWork) {
