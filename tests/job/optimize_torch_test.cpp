@@ -41,7 +41,9 @@ TEST(Optimize, BeatsThePresetWithinItsBytesAndRepeats) {
   EXPECT_EQ(first->preset_codes->bytes, first->preset->bytes);
   EXPECT_LT(first->preset_codes_change.high, -0.2);
   EXPECT_LT(first->measured.mean_kl.value, first->preset_codes->mean_kl.value);
-  EXPECT_NEAR(first->plan.predicted_damage / first->measured.mean_kl.value, 1, 0.3);  // few windows: see docs/studies/codes.md for many
+  // Codes are made for the calibration tokens, and 1,536 are few: the prediction, on the same tokens, is far too low, and the run says why.
+  EXPECT_LT(first->plan.predicted_damage, first->measured.mean_kl.value);
+  EXPECT_FALSE(first->warnings.empty());
   const auto second = assay_engine()->optimize(small_run(output), RunSettings{}, silent_progress());
   ASSERT_TRUE(second) << second.error().message;
   EXPECT_EQ(second->plan.recipe.types, first->plan.recipe.types);
