@@ -25,12 +25,6 @@ namespace fs = std::filesystem;
 constexpr size_t kBufferBytes = size_t{1} << 20;
 constexpr std::string_view kTemporaryMark = ".tmp-assay-";
 
-tl::unexpected<Error> system_error(const std::string& path, const std::string& doing, int code) {
-  // EFBIG: a file size limit (ulimit -f) or the file system's; EDQUOT: a quota.
-  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
-  return fail(full ? ErrorCode::kNoSpace : ErrorCode::kIo, {path + ": " + doing, std::string("failed: ") + std::strerror(code), "", ""});
-}
-
 std::string directory_of(const std::string& path) {
   const fs::path parent = fs::path(path).parent_path();
   return parent.empty() ? "." : parent.string();
@@ -180,6 +174,12 @@ AtomicWriter::AtomicWriter(std::unique_ptr<State> state) : state_(std::move(stat
 AtomicWriter::AtomicWriter(AtomicWriter&&) noexcept = default;
 AtomicWriter& AtomicWriter::operator=(AtomicWriter&&) noexcept = default;
 AtomicWriter::~AtomicWriter() = default;
+
+tl::unexpected<Error> system_error(const std::string& path, const std::string& doing, int code) {
+  // EFBIG: a file size limit (ulimit -f) or the file system's; EDQUOT: a quota.
+  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
+  return fail(full ? ErrorCode::kNoSpace : ErrorCode::kIo, {path + ": " + doing, std::string("failed: ") + std::strerror(code), "", ""});
+}
 
 Result<AtomicWriter> AtomicWriter::create(const std::string& path, const OutputOptions& options) {
   if (path.empty() || path.back() == '/') return fail(ErrorCode::kUsage, {"output '" + path + "'", "is not a file name", "", ""});

@@ -43,6 +43,9 @@ class AtomicWriter {
   std::unique_ptr<State> state_;
 };
 
+// The failure of a system call (errno's `code`) while doing something with a file: kNoSpace where the disk, a quota or a limit is full.
+tl::unexpected<Error> system_error(const std::string& path, const std::string& doing, int code);
+
 // A small text file in one call.
 Status write_text_file(const std::string& path, std::string_view text, const OutputOptions& options);
 Result<std::string> read_text_file(const std::string& path, uint64_t limit_bytes = uint64_t{1} << 32);

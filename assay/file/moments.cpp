@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "assay/base/checked.h"
 #include "assay/base/sha256.h"
 #include "assay/base/text.h"
 
@@ -56,28 +55,11 @@ Result<std::string> header_text(const MomentsHeader& header, const std::map<std:
   return text;
 }
 
-Error io_error(const std::string& path, const char* doing) {
-  const bool full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
-  return make_error(full ? ErrorCode::kNoSpace : ErrorCode::kIo,
-                    Complaint{path + ": " + doing, std::string("failed: ") + std::strerror(errno), "", ""});
-}
-
 Status write_at(int file, const std::string& path, std::span<const std::byte> bytes, uint64_t at) {
   while (!bytes.empty()) {
     const ssize_t count = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(at));
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return fail(io_error(path, "writing"));
-    bytes = bytes.subspan(static_cast<size_t>(count));
-    at += static_cast<uint64_t>(count);
-  }
-  return {};
-}
-
-Status read_at(int file, const std::string& path, std::span<std::byte> bytes, uint64_t at) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::pread(file, bytes.data(), bytes.size(), static_cast<off_t>(at));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return fail(io_error(path, "reading"));
+    if (count <= 0) return system_error(path, "writing", errno);
     bytes = bytes.subspan(static_cast<size_t>(count));
     at += static_cast<uint64_t>(count);
   }
@@ -146,10 +128,9 @@ Result<std::vector<float>> MomentsFile::read(const MomentInput& input) const {
 struct MomentsWriter::State {
   std::string path, partial, done_path;
   MomentsHeader header;
-  OutputOptions options;
   std::string text;  // the header as it is in the partial file
   int file = -1;
-  size_t finished = 0;
+  std::vector<std::string> hashes;  // of the finished matrices
   std::map<std::string, std::string> notes;
 
   ~State() {
@@ -163,19 +144,25 @@ struct MomentsWriter::State {
   // What an earlier writer of the same header has finished; nothing, or another header: it starts anew.
   void find_earlier() {
     const auto said = read_text_file(done_path, uint64_t{16} << 20);
-    if (!said) return;
+    const auto source = open_file(partial);
+    if (!said || !source) return;
     const nlohmann::json tree = nlohmann::json::parse(*said, nullptr, false);
-    if (!tree.is_object() || !tree["finished"].is_number_unsigned() || !tree["notes"].is_object()) return;
+    if (!tree.is_object() || !tree.contains("hashes") || !tree.contains("notes")) return;
     std::string there(text.size(), '\0');
     uint64_t length = 0;
-    if (!read_at(file, partial, std::as_writable_bytes(std::span(&length, 1)), 0) || length != text.size()) return;
-    if (!read_at(file, partial, std::as_writable_bytes(std::span(there)), sizeof length) || there != text) return;
-    finished = std::min<size_t>(tree["finished"].get<size_t>(), header.inputs.size());
-    for (const auto& [input, note] : tree["notes"].items())
-      if (note.is_string()) notes[input] = note.get<std::string>();
+    if (!(*source)->read(0, std::as_writable_bytes(std::span(&length, 1))) || length != text.size()) return;
+    if (!(*source)->read(sizeof length, std::as_writable_bytes(std::span(there))) || there != text) return;
+    try {
+      tree["hashes"].get_to(hashes);
+      tree["notes"].get_to(notes);
+    } catch (const nlohmann::json::exception&) {
+      hashes.clear();
+      notes.clear();
+    }
+    if (hashes.size() > header.inputs.size()) hashes.clear();
   }
   Status write_done() const {
-    return write_text_file(done_path, nlohmann::json{{"finished", finished}, {"notes", notes}}.dump() + "\n", {true, {}, 0});
+    return write_text_file(done_path, nlohmann::json{{"hashes", hashes}, {"notes", notes}}.dump() + "\n", {true, {}, 0});
   }
   Status write_header(const std::string& header_bytes) const {
     const uint64_t length = header_bytes.size();
@@ -195,7 +182,6 @@ Result<MomentsWriter> MomentsWriter::create(const std::string& path, const Momen
   state->partial = path + ".partial";
   state->done_path = path + ".partial.done";
   state->header = header;
-  state->options = options;
   ASSAY_ASSIGN(state->text, header_text(header, {}, 0));
   {  // the output itself can be written, and there is room
     OutputOptions probe = options;
@@ -203,49 +189,48 @@ Result<MomentsWriter> MomentsWriter::create(const std::string& path, const Momen
     ASSAY_TRY(AtomicWriter::create(path, probe).map([](const AtomicWriter&) {}));
   }
   state->file = ::open(state->partial.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (state->file < 0) return fail(io_error(state->partial, "opening"));
+  if (state->file < 0) return system_error(state->partial, "opening", errno);
   state->find_earlier();
-  if (state->finished == 0) {
+  if (state->hashes.empty()) {
     ASSAY_TRY(state->write_done());
-    if (::ftruncate(state->file, 0) != 0) return fail(io_error(state->partial, "truncating"));
+    if (::ftruncate(state->file, 0) != 0) return system_error(state->partial, "truncating", errno);
     ASSAY_TRY(state->write_header(state->text));
   }
   return MomentsWriter(std::move(state));
 }
 
-size_t MomentsWriter::finished() const { return state_->finished; }
+size_t MomentsWriter::finished() const { return state_->hashes.size(); }
 
 const std::map<std::string, std::string>& MomentsWriter::notes() const { return state_->notes; }
 
 Status MomentsWriter::add(std::span<const float> matrix, const std::string& note) {
   State& state = *state_;
-  if (state.finished >= state.header.inputs.size() || std::as_bytes(matrix).size() != bytes_of(state.header.inputs[state.finished]))
+  const size_t next = finished();
+  if (next >= state.header.inputs.size() || std::as_bytes(matrix).size() != bytes_of(state.header.inputs[next]))
     return fail(ErrorCode::kInternal, "moments: a matrix that was not announced");
-  ASSAY_TRY(write_at(state.file, state.partial, std::as_bytes(matrix), state.offset_of(state.finished)));
-  if (::fdatasync(state.file) != 0) return fail(io_error(state.partial, "syncing"));
-  if (!note.empty()) state.notes[state.header.inputs[state.finished].tensor] = note;
-  ++state.finished;
+  ASSAY_TRY(write_at(state.file, state.partial, std::as_bytes(matrix), state.offset_of(next)));
+  if (::fdatasync(state.file) != 0) return system_error(state.partial, "syncing", errno);
+  if (!note.empty()) state.notes[state.header.inputs[next].tensor] = note;
+  state.hashes.push_back(hash_of(matrix));
   return state.write_done();
 }
 
 Result<std::vector<float>> MomentsWriter::read(size_t input) const {
   const MomentInput& which = state_->header.inputs[input];
   std::vector<float> matrix(which.width * which.width);
-  ASSAY_TRY(read_at(state_->file, state_->partial, std::as_writable_bytes(std::span(matrix)), state_->offset_of(input)));
+  ASSAY_ASSIGN(const auto source, open_file(state_->partial));
+  ASSAY_TRY(source->read(state_->offset_of(input), std::as_writable_bytes(std::span(matrix))));
   return matrix;
 }
 
 Status MomentsWriter::commit(const std::map<std::string, std::string>& late) {
   State& state = *state_;
-  if (state.finished != state.header.inputs.size()) return fail(ErrorCode::kInternal, "moments: committed before the last matrix");
+  if (finished() != state.header.inputs.size()) return fail(ErrorCode::kInternal, "moments: committed before the last matrix");
   std::map<std::string, std::string> entries = late;
-  for (size_t i = 0; i < state.header.inputs.size(); ++i) {
-    ASSAY_ASSIGN(const std::vector<float> matrix, read(i));
-    entries[hash_key(state.header.inputs[i].tensor)] = hash_of(matrix);
-  }
+  for (size_t i = 0; i < state.hashes.size(); ++i) entries[hash_key(state.header.inputs[i].tensor)] = state.hashes[i];
   ASSAY_ASSIGN(const std::string text, header_text(state.header, entries, state.text.size()));
   ASSAY_TRY(state.write_header(text));
-  if (::fsync(state.file) != 0) return fail(io_error(state.partial, "syncing"));
+  if (::fsync(state.file) != 0) return system_error(state.partial, "syncing", errno);
   std::error_code error;
   fs::rename(state.partial, state.path, error);
   if (error) return fail(ErrorCode::kIo, {state.path, "cannot be written", error.message(), ""});

@@ -82,6 +82,19 @@ TEST_F(Moments, OtherInputsStartAnew) {
   EXPECT_EQ(MomentsWriter::create(path("m.safetensors"), header(101), {})->finished(), 0u);
 }
 
+TEST_F(Moments, ADamagedNoteOfWhatIsFinishedStartsAnew) {
+  {
+    auto writer = MomentsWriter::create(path("m.safetensors"), header(), {});
+    ASSERT_TRUE(writer->add(kFirst));
+  }
+  for (const char* said : {"{}", "{\"hashes\": 1, \"notes\": {}}", "[]", "not JSON"}) {
+    testing_files::put_file(path("m.safetensors.partial.done"), said);
+    const auto writer = MomentsWriter::create(path("m.safetensors"), header(), {});
+    ASSERT_TRUE(writer) << said;
+    EXPECT_EQ(writer->finished(), 0u) << said;
+  }
+}
+
 TEST_F(Moments, AnExistingFileIsNotReplacedUnasked) {
   written("m.safetensors");
   EXPECT_EQ(MomentsWriter::create(path("m.safetensors"), header(), {}).error().code, ErrorCode::kUsage);
