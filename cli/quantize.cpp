@@ -55,13 +55,13 @@ Result<Codes> codes_of(const Options& options) {
   return codes;
 }
 
-void add_codes(const std::map<std::string, CodesSummary>& codes, Outcome& outcome) {
+void add_codes(const std::map<std::string, CodesReport>& codes, Outcome& outcome) {
   double nearest = 0, chosen = 0;
   Json rows = Json::object();
-  for (const auto& [tensor, summary] : codes) {
-    rows[tensor] = {{"nearest", summary.nearest}, {"feedback", summary.feedback}, {"chosen", summary.chosen}};
-    nearest += summary.nearest;
-    chosen += summary.chosen;
+  for (const auto& [tensor, report] : codes) {
+    rows[tensor] = {{"nearest", report.nearest}, {"feedback", report.feedback}, {"chosen", report.final}};
+    nearest += report.nearest;
+    chosen += report.final;
   }
   outcome.result["codes"] = std::move(rows);
   if (nearest > 0)

@@ -10,9 +10,8 @@
 
 namespace assay::codes {
 
-inline constexpr int kRows = 16;        // lanes
-inline constexpr int kColumns = 256;    // most columns of a block
-inline constexpr int kMostGroups = 16;  // scale groups of a block
+inline constexpr int kRows = 16;      // lanes
+inline constexpr int kColumns = 256;  // most columns of a block
 
 // One block of columns of sixteen rows; [column][row] and [group][row].
 struct Strip {
@@ -20,10 +19,10 @@ struct Strip {
   alignas(64) float v[kColumns][kRows];
   alignas(64) float g[kColumns][kRows];  // feedback: what later columns carry over to this one
   alignas(64) float code[kColumns][kRows];
-  alignas(64) float scale[kMostGroups][kRows];  // as stored: whole numbers in most formats
-  alignas(64) float minimum[kMostGroups][kRows];
-  alignas(64) float unit[kMostGroups][kRows], min_unit[kMostGroups][kRows];  // of the group's format block
-  alignas(64) float error[kRows];                                            // feedback: sum of D r^2; descent: how much the error fell
+  alignas(64) float scale[kMaxGroups][kRows];  // as stored: whole numbers in most formats
+  alignas(64) float minimum[kMaxGroups][kRows];
+  alignas(64) float unit[kMaxGroups][kRows], min_unit[kMaxGroups][kRows];  // of the group's format block
+  alignas(64) float error[kRows];                                          // feedback: sum of D r^2; descent: how much the error fell
 };
 
 // The block's part of the second moments, H = L diag(D) L^T with L unit lower triangular; all row-major with kColumns between rows.

@@ -8,9 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
-#include <string_view>
 
 #include "assay/base/result.h"
 #include "assay/codes/codes.h"
@@ -21,12 +19,6 @@ namespace assay {
 
 // True where codes can be chosen: formats with a code per weight (quant/scale_layout.h) that can also be encoded.
 bool can_choose_codes(GgmlType type);
-
-struct CodesReport {
-  // Sums over rows of e H e^T: nearest codes, then after feedback, then in the end. Each at most the one before, row by row.
-  double nearest = 0, feedback = 0, final = 0;
-  int sweeps = 0;  // of descent
-};
 
 // weight: [rows, k] float32 CPU; out: the rows' bytes. `rows_at_once` bounds memory: about 20 bytes per weight of so many rows.
 Result<CodesReport> encode_codes(GgmlType type, const at::Tensor& weight, const SecondMoment& moment, Codes codes, int threads,

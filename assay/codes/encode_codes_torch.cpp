@@ -183,7 +183,7 @@ class RowsAtHand {
         strip.code[j][lane] = code[j];
       }
     }
-    const auto rows_of = [&](const at::Tensor& table, float(&to)[codes::kMostGroups][kRows]) {
+    const auto rows_of = [&](const at::Tensor& table, float(&to)[kMaxGroups][kRows]) {
       for (int64_t g = 0; g < groups; ++g) std::copy_n(table.const_data_ptr<float>() + g * rows_ + first, kRows, to[g]);
     };
     rows_of(block.scale, strip.scale);
@@ -202,7 +202,7 @@ class RowsAtHand {
         code[j] = static_cast<int8_t>(strip.code[j][lane]);
       }
     }
-    const auto rows_to = [&](const float(&from)[codes::kMostGroups][kRows], at::Tensor& table) {
+    const auto rows_to = [&](const float(&from)[kMaxGroups][kRows], at::Tensor& table) {
       for (int64_t g = 0; g < groups; ++g) std::copy_n(from[g], kRows, table.mutable_data_ptr<float>() + g * rows_ + first);
     };
     rows_to(strip.scale, block.scale);

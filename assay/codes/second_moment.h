@@ -34,8 +34,6 @@ class SecondMoment {
   double scale() const { return scale_; }
   // The mean diagonal as given: weights of the columns, [k] float32, undamped.
   const std::vector<float>& importance() const { return importance_; }
-  // Bytes held for a width.
-  static uint64_t bytes_for(uint64_t width) { return width * width * 6; }
 
  private:
   struct Own {

@@ -81,6 +81,7 @@ Result<at::Tensor> CodeSource::weight(const std::string& tensor) const {
 
 Result<std::shared_ptr<const SecondMoment>> CodeSource::moment_of(const MomentInput& input) {
   if (prepared_name_ == input.tensor) return prepared_;
+  prepared_name_.clear();
   prepared_.reset();
   ASSAY_ASSIGN(std::vector<float> matrix, moments_.read(input));
   const auto width = static_cast<int64_t>(input.width);
@@ -116,7 +117,7 @@ Result<std::vector<std::byte>> CodeSource::encoded(const std::string& tensor, Gg
     }
   }
   ASSAY_ASSIGN(EncodedUnit unit, from_payload(payload));
-  summaries_[tensor] = {type, unit.report.nearest, unit.report.feedback, unit.report.final};
+  reports_[tensor] = unit.report;
   return std::move(unit.bytes);
 }
 

@@ -7,14 +7,12 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "assay/base/unit_cache.h"
 #include "assay/codes/encode_codes.h"
 #include "assay/file/moments.h"
-#include "assay/job/choose_codes.h"
 #include "assay/model/checkpoint.h"
 #include "assay/plan/quantize.h"
 
@@ -33,7 +31,7 @@ class CodeSource {
   Result<at::Tensor> change(const std::string& tensor, GgmlType type);
   TensorEncoder encoder();
   // What was done for the tensors encoded so far, by name.
-  const std::map<std::string, CodesSummary>& summaries() const { return summaries_; }
+  const std::map<std::string, CodesReport>& reports() const { return reports_; }
 
  private:
   Result<at::Tensor> weight(const std::string& tensor) const;
@@ -49,7 +47,7 @@ class CodeSource {
   uint64_t cached_bytes_ = 0;
   std::string prepared_name_;
   std::shared_ptr<const SecondMoment> prepared_;  // the input used last: its matrices come one after another
-  std::map<std::string, CodesSummary> summaries_;
+  std::map<std::string, CodesReport> reports_;
 };
 
 // The moments belong to this model: every input names one of its tensors, of its row length. Errors: kMismatch.

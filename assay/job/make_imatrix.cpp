@@ -36,37 +36,34 @@ Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const 
       output.inputs.insert(output.inputs.end(), options.full_in.begin(), options.full_in.end());
       ASSAY_TRY(merge_moments(files, options.full, output));
     }
-  } else if (!options.full.empty()) {
-    ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
-    ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
-    ASSAY_ASSIGN(MadeMoments made, make_moments(model, set, options.text.path, options.process_output, options.full, output, progress));
-    Imatrix fresh = std::move(made.imatrix);
-    fresh.datasets.clear();
-    ASSAY_ASSIGN(result.imatrix, finish(fresh));
-    result.damping = std::move(made.damping);
-    result.warnings = std::move(made.warnings);
-    result.windows = set.windows.size();
-    result.tokens = set.windows.size() * set.ctx;
   } else {
     ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
     ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
-    ImatrixOptions collect;
-    collect.process_output = options.process_output;
-    collect.save_frequency = options.save_frequency;
-    ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
-    const auto units = imatrix_units(store, set.windows, options.process_output);
-    ASSAY_ASSIGN(const Imatrix fresh, collect_imatrix(
-                                          *model.network, set.windows, collect, progress,
-                                          [&](const Imatrix& so_far) -> Status {
-                                            ASSAY_ASSIGN(const Imatrix all, finish(so_far));
-                                            return write_imatrix(options.output + ".at_" + std::to_string(so_far.chunk_count), all,
-                                                                 options.format, output);
-                                          },
-                                          *units));
-    ASSAY_ASSIGN(result.imatrix, finish(fresh));
     result.windows = set.windows.size();
-    result.units = store.counts();
     result.tokens = set.windows.size() * set.ctx;
+    if (!options.full.empty()) {
+      ASSAY_ASSIGN(MadeMoments made, make_moments(model, set, options.text.path, options.process_output, options.full, output, progress));
+      made.imatrix.datasets.clear();
+      ASSAY_ASSIGN(result.imatrix, finish(made.imatrix));
+      result.damping = std::move(made.damping);
+      result.warnings = std::move(made.warnings);
+    } else {
+      ImatrixOptions collect;
+      collect.process_output = options.process_output;
+      collect.save_frequency = options.save_frequency;
+      ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
+      const auto units = imatrix_units(store, set.windows, options.process_output);
+      ASSAY_ASSIGN(const Imatrix fresh, collect_imatrix(
+                                            *model.network, set.windows, collect, progress,
+                                            [&](const Imatrix& so_far) -> Status {
+                                              ASSAY_ASSIGN(const Imatrix all, finish(so_far));
+                                              return write_imatrix(options.output + ".at_" + std::to_string(so_far.chunk_count), all,
+                                                                   options.format, output);
+                                            },
+                                            *units));
+      ASSAY_ASSIGN(result.imatrix, finish(fresh));
+      result.units = store.counts();
+    }
   }
   if (!options.output.empty()) ASSAY_TRY(write_imatrix(options.output, result.imatrix, options.format, output));
   return result;

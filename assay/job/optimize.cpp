@@ -216,9 +216,7 @@ class Optimizer {
   Status refine_plan() {
     CurvatureOptions curvature;
     curvature.token_fraction = options_.token_fraction;
-    curvature.seed = settings_.seed;
-    curvature.product_compute = settings_.compute;
-    curvature.memory = memory_budget(settings_) / 6;
+    curvature = curvature_options(curvature, settings_);
     UnitKey key = codes_key("curvature of chosen codes");
     key.add("recipe", sha256_hex(to_text(result_.plan.recipe))).add("token fraction", curvature.token_fraction);
     const auto units = store_->units(std::move(key));
@@ -278,6 +276,12 @@ class Optimizer {
     return observation;
   }
 
+  // Mean KL of one file / another's - 1, windows paired.
+  Interval change(const Observation& a, const Observation& b) const {
+    return bootstrap_pair(a.windows(), b.windows(), [](const WindowSums& x, const WindowSums& y) { return x.kl / y.kl - 1; },
+                          {2000, settings_.seed});
+  }
+
   Status measure(Candidate& planned, Candidate& stock, Candidate& larger, Candidate& recoded) {
     BaseRun base(model_.network, evaluation_.windows, memory_budget(settings_) / 8);
     ASSAY_ASSIGN(const Observation ours, observe(base, planned));
@@ -288,16 +292,13 @@ class Optimizer {
     result_.interval_method = "95 % bootstrap over " + bootstrap_unit(ours.windows());
     if (preset_ != nullptr) {
       ASSAY_ASSIGN(const Observation theirs, observe(base, stock));
-      result_.change = bootstrap_pair(ours.windows(), theirs.windows(),
-                                      [](const WindowSums& a, const WindowSums& b) { return a.kl / b.kl - 1; }, {2000, settings_.seed});
+      result_.change = change(ours, theirs);
       result_.accepted = planned.measured.mean_kl.value < stock.measured.mean_kl.value;
       result_.preset = stock.measured;
       if (source_) {
         ASSAY_ASSIGN(const Observation again, observe(base, recoded));
         result_.preset_codes = recoded.measured;
-        result_.preset_codes_change =
-            bootstrap_pair(again.windows(), theirs.windows(), [](const WindowSums& a, const WindowSums& b) { return a.kl / b.kl - 1; },
-                           {2000, settings_.seed});
+        result_.preset_codes_change = change(again, theirs);
       }
     }
     if (larger_ != nullptr) {

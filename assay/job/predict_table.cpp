@@ -9,15 +9,18 @@ constexpr const char* kCurvatureEstimator = "curvature:centred";
 
 }  // namespace
 
+CurvatureOptions curvature_options(CurvatureOptions options, const RunSettings& settings) {
+  options.seed = settings.seed;
+  options.product_compute = settings.compute;
+  options.memory = memory_budget(settings) / 6;
+  return options;
+}
+
 Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows,
                                       const std::shared_ptr<const Imatrix>& imatrix, const CurvatureOptions& wanted,
                                       const RunSettings& settings, UnitStore& store, DamageTable& table, Progress& progress) {
-  const uint64_t memory = memory_budget(settings);
-  const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 16, settings.threads});
-  CurvatureOptions curvature = wanted;
-  curvature.seed = settings.seed;
-  curvature.product_compute = settings.compute;
-  curvature.memory = memory / 6;
+  const ChangeSource changes(model.network, imatrix, ChangeOptions{memory_budget(settings) / 16, settings.threads});
+  const CurvatureOptions curvature = curvature_options(wanted, settings);
   std::vector<CurvatureRequest> requests;
   std::string types;
   for (const DamageRow& row : table.rows) {

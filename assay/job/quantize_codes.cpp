@@ -31,7 +31,7 @@ Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, 
   file.encode = source.encoder();
   QuantizeCodesResult result;
   ASSAY_ASSIGN(result.report, quantize_model(*checkpoint, file, options.output, progress));
-  result.codes = source.summaries();
+  result.codes = source.reports();
   return result;
 }
 

@@ -7,7 +7,6 @@
 #include "assay/base/progress.h"
 #include "assay/base/result.h"
 #include "assay/codes/codes.h"
-#include "assay/job/choose_codes.h"
 #include "assay/job/settings.h"
 #include "assay/plan/quantize_job.h"
 
@@ -24,7 +23,7 @@ struct QuantizeCodesOptions {
 
 struct QuantizeCodesResult {
   QuantizeReport report;
-  std::map<std::string, CodesSummary> codes;  // by tensor; those not in it have nearest codes
+  std::map<std::string, CodesReport> codes;  // by tensor; those not in it have nearest codes
   UnitCounts units;
 };
 

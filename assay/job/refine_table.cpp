@@ -41,9 +41,9 @@ Status scale_by_samples(CodeSource& source, DamageTable& table, Progress& progre
         if (progress.interrupted()) return fail(ErrorCode::kInterrupted, "codes: interrupted");
         if (!source.covers(row->name, cell.type)) continue;
         ASSAY_TRY(source.encoded(row->name, cell.type).map([](const auto&) {}));
-        const CodesSummary& summary = source.summaries().at(row->name);
-        errors[cell.type].first += summary.chosen;
-        errors[cell.type].second += summary.nearest;
+        const CodesReport& report = source.reports().at(row->name);
+        errors[cell.type].first += report.final;
+        errors[cell.type].second += report.nearest;
       }
     for (DamageRow* row : rows)
       for (DamageCell& cell : row->cells) {

@@ -16,7 +16,10 @@ namespace assay {
 // Every quantizable tensor, grouped, with the types it can take; damages are 0.
 std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, TableRows by);
 
-// Fills the damages and standard errors of `table` by curvature. Of `options` the seed, memory and numeric mode are set here.
+// `options` with the seed, memory and numeric mode of a run.
+CurvatureOptions curvature_options(CurvatureOptions options, const RunSettings& settings);
+
+// Fills the damages and standard errors of `table` by curvature, with curvature_options().
 Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows,
                                       const std::shared_ptr<const Imatrix>& imatrix, const CurvatureOptions& options,
                                       const RunSettings& settings, UnitStore& store, DamageTable& table, Progress& progress);

@@ -102,8 +102,7 @@ struct Toy {
 
 // GPTQ as it is published, in double: columns in order, U the upper Cholesky factor of the inverse. Reversed columns make it LDLQ.
 std::vector<int> gptq_codes(const Toy& toy, int row, int low, int high) {
-  // The inverse's factor of the reversed problem is the inverse of L reversed: e_j spreads by -(rows of L^-1) ... solved directly: the
-  // target of column j given the errors of the later ones is the minimizer of the quadratic form over columns <= j.
+  // The target of a column, the errors of the later ones given, is the minimizer of the quadratic form over the columns up to it.
   std::vector<double> e(kWidth, 0.0);
   std::vector<int> codes(kWidth);
   for (int j = kWidth - 1; j >= 0; --j) {
