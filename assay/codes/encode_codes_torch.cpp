@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "assay/codes/encode_codes.h"
+#include "assay/codes/row_codes.h"
 #include "assay/quant/codec.h"
 
 namespace assay {
@@ -9,6 +10,7 @@ namespace {
 
 using codes::kColumns;
 using codes::kRows;
+using codes::Place;
 using codes::Strip;
 
 constexpr int kMostSweeps = 12;
@@ -16,22 +18,16 @@ constexpr double kSmallestFall = 2e-3;  // of the error: below this, a sweep was
 
 // One block of columns of all rows at hand. Rows are padded to a multiple of kRows with rows of zeros.
 struct Columns {
-  at::Tensor x, e;                            // [rows, columns]
-  at::Tensor code;                            // int8 [rows, columns]
-  at::Tensor scale, minimum, unit, min_unit;  // [groups, rows]
+  at::Tensor x, e;  // [rows, columns]
 };
 
 class RowsAtHand {
  public:
-  RowsAtHand(const ScaleLayout& layout, const Codec& codec, const SecondMoment& moment, const at::Tensor& weight,
-             std::span<std::byte> bytes)
-      : layout_(layout),
-        codec_(codec),
+  RowsAtHand(std::unique_ptr<codes::RowCodes> codes, const SecondMoment& moment, const at::Tensor& weight)
+      : codes_(std::move(codes)),
         moment_(moment),
         count_(weight.size(0)),
         rows_((count_ + kRows - 1) / kRows * kRows),
-        row_bytes_(static_cast<int64_t>(bytes.size()) / count_),
-        bytes_(bytes),
         errors_(static_cast<size_t>(rows_)) {
     at::Tensor all = at::zeros({rows_, weight.size(1)});
     all.narrow(0, 0, count_).copy_(weight);
@@ -40,50 +36,29 @@ class RowsAtHand {
       Columns& block = columns_[static_cast<size_t>(b)];
       block.x = all.narrow(1, b * kColumns, moment.columns(b)).contiguous();
       block.e = at::zeros_like(block.x);
-      block.code = at::zeros_like(block.x, block.x.options().dtype(at::kChar));
-      for (at::Tensor* table : {&block.scale, &block.minimum, &block.unit, &block.min_unit})
-        *table = at::zeros({moment.columns(b) / layout.group, rows_});
+      for_strips(b, [&](Place place, Strip& strip) { codes_->read(place, strip); });
     }
-    read();
-    for (int64_t b = 0; b < moment.blocks(); ++b)
-      for_strips(b, [&](Strip& strip, int64_t) { codes::decode(layout_, static_cast<int>(moment_.columns(b)), strip); });
   }
 
   // Sum of e H e^T of the codes as they are.
   double measure() {
-    start_errors();
-    for (int64_t b = moment_.blocks() - 1; b >= 0; --b) {
-      const at::Tensor carried = carry(b);
-      for_strips(b, [&](Strip& strip, int64_t first) {
-        load_directions(carried, first, strip);
-        codes::feedback_error(moment_.own(b), strip);
-        add_errors(first, strip);
-      });
-    }
+    walk_back([&](Place, const codes::Moments& moments, Strip& strip) { codes::feedback_error(moments, strip); });
     return total();
   }
 
   // Codes by feedback; rows that it does not improve keep theirs.
   double feed_back() {
     const std::vector<double> before = errors_;
-    const std::vector<Columns> old = copies();
-    start_errors();
-    for (int64_t b = moment_.blocks() - 1; b >= 0; --b) {
-      const at::Tensor carried = carry(b);
-      for_strips(b, [&](Strip& strip, int64_t first) {
-        load_directions(carried, first, strip);
-        codes::feedback(layout_, moment_.own(b), strip);
-        add_errors(first, strip);
-      });
-    }
+    std::vector<at::Tensor> old;
+    for (const Columns& block : columns_) old.push_back(block.e.clone());
+    codes_->keep();
+    walk_back([&](Place place, const codes::Moments& moments, Strip& strip) { codes_->feedback(place, moments, strip); });
     for (int64_t r = 0; r < rows_; ++r) {
       const auto row = static_cast<size_t>(r);
       if (errors_[row] < before[row]) continue;
       errors_[row] = before[row];
-      for (size_t b = 0; b < columns_.size(); ++b) {
-        columns_[b].e[r].copy_(old[b].e[r]);
-        columns_[b].code[r].copy_(old[b].code[r]);
-      }
+      codes_->restore(r);
+      for (size_t b = 0; b < columns_.size(); ++b) columns_[b].e[r].copy_(old[b][r]);
     }
     return total();
   }
@@ -94,121 +69,70 @@ class RowsAtHand {
       at::Tensor direction = at::zeros_like(columns_[static_cast<size_t>(b)].x);
       for (int64_t from = 0; from < moment_.blocks(); ++from)
         moment_.h(from, b).multiply_add(columns_[static_cast<size_t>(from)].e, direction);
-      for_strips(b, [&](Strip& strip, int64_t first) {
-        const codes::Moments own = moment_.own(b);
-        load_directions(direction, first, strip);
+      for_strips(b, [&](Place place, Strip& strip) {
+        load_directions(direction, place.first_row, strip);
         std::fill_n(strip.error, kRows, 0.0f);
-        codes::descend_scales(layout_, own, strip);
-        codes::descend_codes(layout_, own, strip);
-        codes::decode(layout_, own.columns, strip);
-        for (int lane = 0; lane < kRows; ++lane) errors_[static_cast<size_t>(first + lane)] -= static_cast<double>(strip.error[lane]);
+        codes_->descend(place, moment_.own(b), strip);
+        for (int lane = 0; lane < kRows; ++lane) error_of(place, lane) -= static_cast<double>(strip.error[lane]);
       });
     }
     return total();
   }
 
   // Codes and scales to the rows' bytes.
-  void write() const {
-    for_formats([&](int64_t r, int64_t b, int64_t group, int64_t column, std::byte* block) {
-      const Columns& columns = columns_[static_cast<size_t>(b)];
-      BlockScales scales;
-      for (int64_t g = 0; g < layout_.groups(); ++g) {
-        const int64_t at = (group + g) * rows_ + r;
-        scales.unit = columns.unit.const_data_ptr<float>()[at];
-        scales.min_unit = columns.min_unit.const_data_ptr<float>()[at];
-        scales.scale[static_cast<size_t>(g)] = columns.scale.const_data_ptr<float>()[at];
-        scales.minimum[static_cast<size_t>(g)] = columns.minimum.const_data_ptr<float>()[at];
-      }
-      layout_.write(block, scales);
-      const int8_t* code = columns.code.const_data_ptr<int8_t>() + r * columns.code.size(1) + column;
-      for (uint32_t i = 0; i < layout_.block; ++i) codec_.codes->set(block, i, code[i]);
-    });
+  void write() {
+    for (int64_t b = 0; b < moment_.blocks(); ++b) for_strips(b, [&](Place place, Strip&) { codes_->write(place); });
   }
 
  private:
-  // body(row, block of columns, first group and first column in it, bytes) for every block of the format.
-  template <class Body>
-  void for_formats(const Body& body) const {
-    const int64_t width = layout_.block, block_bytes = codec_.info->block_bytes;
-    at::parallel_for(0, count_, 64, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        for (int64_t at = 0; at < moment_.width(); at += width) {
-          const int64_t column = at % kColumns;
-          body(r, at / kColumns, column / layout_.group, column, bytes_.data() + r * row_bytes_ + at / width * block_bytes);
-        }
-    });
-  }
-
-  void read() {
-    for_formats([&](int64_t r, int64_t b, int64_t group, int64_t column, const std::byte* block) {
-      Columns& columns = columns_[static_cast<size_t>(b)];
-      BlockScales scales;
-      layout_.read(block, scales);
-      for (int64_t g = 0; g < layout_.groups(); ++g) {
-        const int64_t at = (group + g) * rows_ + r;
-        columns.unit.mutable_data_ptr<float>()[at] = scales.unit;
-        columns.min_unit.mutable_data_ptr<float>()[at] = scales.min_unit;
-        columns.scale.mutable_data_ptr<float>()[at] = scales.scale[static_cast<size_t>(g)];
-        columns.minimum.mutable_data_ptr<float>()[at] = scales.minimum[static_cast<size_t>(g)];
-      }
-      int8_t* code = columns.code.mutable_data_ptr<int8_t>() + r * columns.code.size(1) + column;
-      for (uint32_t i = 0; i < layout_.block; ++i) code[i] = static_cast<int8_t>(codec_.codes->get(block, i));
-    });
-  }
-
-  // Loads each strip of a block, lets `body` change codes, scales and values, and stores them.
+  // Loads each strip of a block, lets `body` change codes and values, and stores the values.
   template <class Body>
   void for_strips(int64_t b, const Body& body) {
     Columns& block = columns_[static_cast<size_t>(b)];
     at::parallel_for(0, rows_ / kRows, 1, [&](int64_t begin, int64_t end) {
       const auto strip = std::make_unique<Strip>();
-      for (int64_t s = begin; s < end; ++s) {
-        const int64_t first = s * kRows;
+      for (int64_t first = begin * kRows; first < end * kRows; first += kRows) {
         load(block, first, *strip);
-        body(*strip, first);
+        body(Place{b, first}, *strip);
         store(*strip, first, block);
       }
     });
   }
 
-  void load(const Columns& block, int64_t first, Strip& strip) const {
-    const int64_t columns = block.x.size(1), groups = block.scale.size(0);
+  // Blocks from the last to the first, with what the blocks behind carry over; `body` leaves a strip's error, which is added up.
+  template <class Body>
+  void walk_back(const Body& body) {
+    std::fill(errors_.begin(), errors_.end(), 0.0);
+    for (int64_t b = moment_.blocks() - 1; b >= 0; --b) {
+      at::Tensor carried = at::zeros_like(columns_[static_cast<size_t>(b)].x);
+      for (int64_t from = b + 1; from < moment_.blocks(); ++from)
+        moment_.lower(from, b).multiply_add(columns_[static_cast<size_t>(from)].e, carried);
+      for_strips(b, [&](Place place, Strip& strip) {
+        load_directions(carried, place.first_row, strip);
+        body(place, moment_.own(b), strip);
+        for (int lane = 0; lane < kRows; ++lane) error_of(place, lane) += static_cast<double>(strip.error[lane]);
+      });
+    }
+  }
+
+  static void load(const Columns& block, int64_t first, Strip& strip) {
+    const int64_t columns = block.x.size(1);
     for (int64_t lane = 0; lane < kRows; ++lane) {
       const float* x = block.x.const_data_ptr<float>() + (first + lane) * columns;
       const float* e = block.e.const_data_ptr<float>() + (first + lane) * columns;
-      const int8_t* code = block.code.const_data_ptr<int8_t>() + (first + lane) * columns;
       for (int64_t j = 0; j < columns; ++j) {
         strip.x[j][lane] = x[j];
         strip.v[j][lane] = x[j] - e[j];
-        strip.code[j][lane] = code[j];
       }
     }
-    const auto rows_of = [&](const at::Tensor& table, float(&to)[kMaxGroups][kRows]) {
-      for (int64_t g = 0; g < groups; ++g) std::copy_n(table.const_data_ptr<float>() + g * rows_ + first, kRows, to[g]);
-    };
-    rows_of(block.scale, strip.scale);
-    rows_of(block.minimum, strip.minimum);
-    rows_of(block.unit, strip.unit);
-    rows_of(block.min_unit, strip.min_unit);
   }
 
-  void store(const Strip& strip, int64_t first, Columns& block) const {
-    const int64_t columns = block.x.size(1), groups = block.scale.size(0);
+  static void store(const Strip& strip, int64_t first, Columns& block) {
+    const int64_t columns = block.x.size(1);
     for (int64_t lane = 0; lane < kRows; ++lane) {
       float* e = block.e.mutable_data_ptr<float>() + (first + lane) * columns;
-      int8_t* code = block.code.mutable_data_ptr<int8_t>() + (first + lane) * columns;
-      for (int64_t j = 0; j < columns; ++j) {
-        e[j] = strip.x[j][lane] - strip.v[j][lane];
-        code[j] = static_cast<int8_t>(strip.code[j][lane]);
-      }
+      for (int64_t j = 0; j < columns; ++j) e[j] = strip.x[j][lane] - strip.v[j][lane];
     }
-    const auto rows_to = [&](const float(&from)[kMaxGroups][kRows], at::Tensor& table) {
-      for (int64_t g = 0; g < groups; ++g) std::copy_n(from[g], kRows, table.mutable_data_ptr<float>() + g * rows_ + first);
-    };
-    rows_to(strip.scale, block.scale);
-    rows_to(strip.minimum, block.minimum);
-    rows_to(strip.unit, block.unit);
-    rows_to(strip.min_unit, block.min_unit);
   }
 
   static void load_directions(const at::Tensor& from, int64_t first, Strip& strip) {
@@ -219,37 +143,19 @@ class RowsAtHand {
     }
   }
 
-  // What the columns behind block b carry over to it.
-  at::Tensor carry(int64_t b) const {
-    at::Tensor carried = at::zeros_like(columns_[static_cast<size_t>(b)].x);
-    for (int64_t from = b + 1; from < moment_.blocks(); ++from)
-      moment_.lower(from, b).multiply_add(columns_[static_cast<size_t>(from)].e, carried);
-    return carried;
-  }
-
-  std::vector<Columns> copies() const {
-    std::vector<Columns> all(columns_.size());
-    for (size_t b = 0; b < all.size(); ++b) {
-      all[b].e = columns_[b].e.clone();
-      all[b].code = columns_[b].code.clone();
-    }
-    return all;
-  }
-
-  void start_errors() { std::fill(errors_.begin(), errors_.end(), 0.0); }
-  void add_errors(int64_t first, const Strip& strip) {
-    for (int lane = 0; lane < kRows; ++lane) errors_[static_cast<size_t>(first + lane)] += static_cast<double>(strip.error[lane]);
-  }
+  double& error_of(Place place, int lane) { return errors_[static_cast<size_t>(place.first_row + lane)]; }
   double total() const { return std::accumulate(errors_.begin(), errors_.begin() + count_, 0.0); }
 
-  const ScaleLayout& layout_;
-  const Codec& codec_;
+  std::unique_ptr<codes::RowCodes> codes_;
   const SecondMoment& moment_;
-  int64_t count_, rows_, row_bytes_;
-  std::span<std::byte> bytes_;
+  int64_t count_, rows_;
   std::vector<Columns> columns_;
   std::vector<double> errors_;  // per row
 };
+
+std::unique_ptr<codes::RowCodes> codes_of(const codes::RowBytes& rows) {
+  return codes::has_grid_codes(*rows.codec) ? codes::make_grid_codes(rows) : codes::make_scalar_codes(rows);
+}
 
 CodesReport choose(RowsAtHand& rows, Codes codes) {
   CodesReport report;
@@ -270,7 +176,7 @@ CodesReport choose(RowsAtHand& rows, Codes codes) {
 
 bool can_choose_codes(GgmlType type) {
   const Codec* codec = find_codec(type);
-  return find_scale_layout(type) != nullptr && codec != nullptr && codec->encode != nullptr && codec->codes != nullptr;
+  return codec != nullptr && codec->encode != nullptr && (codes::has_scalar_codes(*codec) || codes::has_grid_codes(*codec));
 }
 
 Result<CodesReport> encode_codes(GgmlType type, const at::Tensor& weight, const SecondMoment& moment, Codes codes, int threads,
@@ -292,8 +198,8 @@ Result<CodesReport> encode_codes(GgmlType type, const at::Tensor& weight, const 
   const auto row_bytes = static_cast<int64_t>(out.size()) / weight.size(0);
   for (int64_t begin = 0; begin < weight.size(0); begin += rows_at_once) {
     const int64_t count = std::min(rows_at_once, weight.size(0) - begin);
-    RowsAtHand rows(*find_scale_layout(type), *find_codec(type), moment, weight.narrow(0, begin, count),
-                    out.subspan(static_cast<size_t>(begin * row_bytes), static_cast<size_t>(count * row_bytes)));
+    const std::span<std::byte> bytes = out.subspan(static_cast<size_t>(begin * row_bytes), static_cast<size_t>(count * row_bytes));
+    RowsAtHand rows(codes_of({find_codec(type), bytes, count, moment.width()}), moment, weight.narrow(0, begin, count));
     const CodesReport some = choose(rows, codes);
     sum.nearest += some.nearest * moment.scale();
     sum.feedback += some.feedback * moment.scale();

@@ -1,8 +1,8 @@
 // Formats with codebook grids or the non-linear 4-bit table: IQ1_S .. IQ4_XS. Layouts: methods.md 4.2.3.
 #include <array>
-#include <bit>
 
 #include "assay/quant/families.h"
+#include "assay/quant/grid_codes.h"
 #include "assay/quant/grid_tables.h"
 #include "assay/quant/half.h"
 #include "assay/quant/iq1_encode.h"
@@ -12,9 +12,6 @@
 
 namespace assay {
 namespace {
-
-// A 7-bit sign index is the first seven signs; the eighth makes the number of negatives even.
-unsigned expand_signs(unsigned index) { return index | (static_cast<unsigned>(std::popcount(index)) & 1u) << 7; }
 
 template <size_t kWidth>
 void put_point(const int8_t (&point)[kWidth], unsigned signs, float scale, float* out) {
@@ -31,7 +28,7 @@ void decode_iq2_xxs(const std::byte* block, float* out) {
     const uint32_t packed = load_u32(group + 4);
     const float scale = d * (0.5f + static_cast<float>(packed >> 28)) * 0.25f;
     for (uint32_t l = 0; l < 4; ++l)
-      put_point(kIq2XxsGrid[load_u8(group + l)], expand_signs((packed >> (7 * l)) & 127u), scale, out + 32 * run + 8 * l);
+      put_point(kIq2XxsGrid[load_u8(group + l)], even_signs((packed >> (7 * l)) & 127u), scale, out + 32 * run + 8 * l);
   }
 }
 
@@ -45,7 +42,7 @@ void decode_iq2_xs(const std::byte* block, float* out) {
   for (uint32_t run = 0; run < 8; ++run)
     for (uint32_t l = 0; l < 4; ++l) {
       const unsigned code = load_u16(block + 2 + 8 * run + 2 * l);
-      put_point(kIq2XsGrid[code & 511u], expand_signs(code >> 9), iq2_scale(d, load_u8(block + 66 + run), l), out + 32 * run + 8 * l);
+      put_point(kIq2XsGrid[code & 511u], even_signs(code >> 9), iq2_scale(d, load_u8(block + 66 + run), l), out + 32 * run + 8 * l);
     }
 }
 
@@ -65,7 +62,7 @@ void decode_iq3_xxs(const std::byte* block, float* out) {
     const uint32_t packed = load_u32(block + 66 + 4 * run);
     const float scale = d * (0.5f + static_cast<float>(packed >> 28)) * 0.5f;
     for (uint32_t i = 0; i < 8; ++i) {
-      const unsigned signs = expand_signs((packed >> (7 * (i / 2))) & 127u) >> (4 * (i % 2));
+      const unsigned signs = even_signs((packed >> (7 * (i / 2))) & 127u) >> (4 * (i % 2));
       put_point(kIq3XxsGrid[load_u8(block + 2 + 8 * run + i)], signs, scale, out + 32 * run + 4 * i);
     }
   }

@@ -1,11 +1,13 @@
 // Codes of the grid types (IQ1, IQ2, IQ3): eight consecutive weights, an octet, share one or two points of a fixed grid, their signs, and
 // for IQ1 a shift. Three steps that stay apart: scales (grid_scales.h), the codes of an octet under a fixed scale (`choose`), bytes
-// (`pack`); so a better choice of codes, with feedback for example, can replace the second. Internal to quant/.
+// (`pack`, and back by `unpack`); so a better choice of codes, with feedback for example, replaces the second (codes/octet_kernels.h).
 // Layouts: methods.md 4.2.3. Non-goals: rows, importance that is missing (grid_scales.h takes care of both).
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "assay/file/gguf.h"
 
@@ -61,7 +63,15 @@ struct GridFormat {
   // The best codes: the least error over the grid and all signs of the right parity.
   void (*choose)(const Octets& octets, ChosenOctets& chosen) = nullptr;
   void (*pack)(const GridBlock& block, std::byte* out) = nullptr;
+  void (*unpack)(const std::byte* bytes, GridBlock& block) = nullptr;
 };
+
+// nullptr: not a grid type.
+const GridFormat* find_grid_format(GgmlType type);
+std::span<const GridFormat* const> all_grid_formats();
+
+// A 7-bit sign index is the first seven signs; the eighth makes the number of negatives even.
+constexpr unsigned even_signs(unsigned index) { return index | (static_cast<unsigned>(std::popcount(index)) & 1u) << 7; }
 
 extern const GridFormat kIq1SFormat, kIq1MFormat;                  // iq1_encode.cpp
 extern const GridFormat kIq2XxsFormat, kIq2XsFormat, kIq2SFormat;  // iq2_encode.cpp

@@ -271,6 +271,18 @@ class BlockFit {
 
 }  // namespace
 
+std::span<const GridFormat* const> all_grid_formats() {
+  static constexpr const GridFormat* kFormats[] = {&kIq1SFormat, &kIq1MFormat,   &kIq2XxsFormat, &kIq2XsFormat,
+                                                   &kIq2SFormat, &kIq3XxsFormat, &kIq3SFormat};
+  return kFormats;
+}
+
+const GridFormat* find_grid_format(GgmlType type) {
+  for (const GridFormat* format : all_grid_formats())
+    if (format->type == type) return format;
+  return nullptr;
+}
+
 void fit_grid_blocks(const GridFormat& format, const float* row, const float* importance, std::span<GridBlock> blocks) {
   const size_t together = static_cast<size_t>(kLanes * format.run / kSuperBlock);
   for (size_t b = 0; b < blocks.size(); b += together) {

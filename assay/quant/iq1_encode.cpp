@@ -56,6 +56,32 @@ void pack_iq1_m(const GridBlock& block, std::byte* out) {
   }
 }
 
+void unpack_iq1_s(const std::byte* bytes, GridBlock& block) {
+  block.d = load_half(bytes);
+  for (int run = 0; run < 8; ++run) {
+    const unsigned packed = load_u16(bytes + 34 + 2 * run);
+    block.levels[run] = static_cast<uint8_t>((packed >> 12) & 7u);
+    for (int l = 0; l < 4; ++l) {
+      const unsigned point = load_u8(bytes + 2 + 4 * run + l) | ((packed >> (3 * l)) & 7u) << 8;
+      block.codes[4 * run + l] = {.point = {static_cast<uint16_t>(point)}, .lowered = (packed & 0x8000u) != 0};
+    }
+  }
+}
+
+void unpack_iq1_m(const std::byte* bytes, GridBlock& block) {
+  unsigned half = 0;
+  for (int i = 0; i < 4; ++i) {
+    const unsigned word = load_u16(bytes + 48 + 2 * i);
+    half |= (word >> 12) << (4 * i);
+    for (int m = 0; m < 4; ++m) block.levels[4 * i + m] = static_cast<uint8_t>((word >> (3 * m)) & 7u);
+  }
+  block.d = half_to_float(static_cast<uint16_t>(half));
+  for (int n = 0; n < 32; ++n) {
+    const unsigned nibble = (load_u8(bytes + 32 + n / 2) >> (4 * (n % 2))) & 15u;
+    block.codes[n] = {.point = {static_cast<uint16_t>(load_u8(bytes + n) | (nibble & 7u) << 8)}, .lowered = (nibble & 8u) != 0};
+  }
+}
+
 }  // namespace
 
 const GridFormat kIq1SFormat = {.type = GgmlType::kIQ1_S,
@@ -71,7 +97,8 @@ const GridFormat kIq1SFormat = {.type = GgmlType::kIQ1_S,
                                 .loose_errors = iq1_loose,
                                 .errors = nullptr,
                                 .choose = iq1_choose,
-                                .pack = pack_iq1_s};
+                                .pack = pack_iq1_s,
+                                .unpack = unpack_iq1_s};
 const GridFormat kIq1MFormat = {.type = GgmlType::kIQ1_M,
                                 .run = 16,
                                 .top = 7,
@@ -85,7 +112,8 @@ const GridFormat kIq1MFormat = {.type = GgmlType::kIQ1_M,
                                 .loose_errors = iq1_loose,
                                 .errors = nullptr,
                                 .choose = iq1_choose,
-                                .pack = pack_iq1_m};
+                                .pack = pack_iq1_m,
+                                .unpack = unpack_iq1_m};
 
 void encode_iq1_s(const float* row, const float* importance, uint64_t n, std::byte* out) {
   encode_grid_row(kIq1SFormat, row, importance, n, out);

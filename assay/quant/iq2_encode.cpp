@@ -73,6 +73,42 @@ void pack_iq2_s(const GridBlock& block, std::byte* out) {
   put_levels(block, out + 74);
 }
 
+OctetCode code_of(unsigned point, unsigned signs) {
+  return {.point = {static_cast<uint16_t>(point)}, .signs = static_cast<uint8_t>(signs)};
+}
+
+void get_levels(const std::byte* bytes, GridBlock& block) {
+  for (int i = 0; i < 16; ++i) block.levels[i] = static_cast<uint8_t>((load_u8(bytes + i / 2) >> (4 * (i % 2))) & 15u);
+}
+
+void unpack_iq2_xxs(const std::byte* bytes, GridBlock& block) {
+  block.d = load_half(bytes);
+  for (int run = 0; run < 8; ++run) {
+    const std::byte* group = bytes + 2 + 8 * run;
+    const uint32_t packed = load_u32(group + 4);
+    block.levels[run] = static_cast<uint8_t>(packed >> 28);
+    for (int l = 0; l < 4; ++l) block.codes[4 * run + l] = code_of(load_u8(group + l), even_signs((packed >> (7 * l)) & 127u));
+  }
+}
+
+void unpack_iq2_xs(const std::byte* bytes, GridBlock& block) {
+  block.d = load_half(bytes);
+  for (int n = 0; n < 32; ++n) {
+    const unsigned packed = load_u16(bytes + 2 + 2 * n);
+    block.codes[n] = code_of(packed & 511u, even_signs(packed >> 9));
+  }
+  get_levels(bytes + 66, block);
+}
+
+void unpack_iq2_s(const std::byte* bytes, GridBlock& block) {
+  block.d = load_half(bytes);
+  for (int n = 0; n < 32; ++n) {
+    const unsigned high = (load_u8(bytes + 66 + n / 4) >> (2 * (n % 4))) & 3u;
+    block.codes[n] = code_of(load_u8(bytes + 2 + n) | high << 8, load_u8(bytes + 34 + n));
+  }
+  get_levels(bytes + 74, block);
+}
+
 }  // namespace
 
 const GridFormat kIq2XxsFormat = {.type = GgmlType::kIQ2_XXS,
@@ -88,7 +124,8 @@ const GridFormat kIq2XxsFormat = {.type = GgmlType::kIQ2_XXS,
                                   .loose_errors = iq2_xxs_loose,
                                   .errors = iq2_xxs_errors,
                                   .choose = iq2_xxs_choose,
-                                  .pack = pack_iq2_xxs};
+                                  .pack = pack_iq2_xxs,
+                                  .unpack = unpack_iq2_xxs};
 const GridFormat kIq2XsFormat = {.type = GgmlType::kIQ2_XS,
                                  .run = 16,
                                  .top = 15,
@@ -102,7 +139,8 @@ const GridFormat kIq2XsFormat = {.type = GgmlType::kIQ2_XS,
                                  .loose_errors = iq2_xs_loose,
                                  .errors = iq2_xs_errors,
                                  .choose = iq2_xs_choose,
-                                 .pack = pack_iq2_xs};
+                                 .pack = pack_iq2_xs,
+                                 .unpack = unpack_iq2_xs};
 const GridFormat kIq2SFormat = {.type = GgmlType::kIQ2_S,
                                 .run = 16,
                                 .top = 15,
@@ -116,7 +154,8 @@ const GridFormat kIq2SFormat = {.type = GgmlType::kIQ2_S,
                                 .loose_errors = iq2_s_loose,
                                 .errors = iq2_s_errors,
                                 .choose = iq2_s_choose,
-                                .pack = pack_iq2_s};
+                                .pack = pack_iq2_s,
+                                .unpack = unpack_iq2_s};
 
 void encode_iq2_xxs(const float* row, const float* importance, uint64_t n, std::byte* out) {
   encode_grid_row(kIq2XxsFormat, row, importance, n, out);

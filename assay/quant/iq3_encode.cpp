@@ -65,6 +65,32 @@ void pack_iq3_s(const GridBlock& block, std::byte* out) {
   for (int i = 0; i < 4; ++i) out[106 + i] = static_cast<std::byte>(block.levels[2 * i] | block.levels[2 * i + 1] << 4);
 }
 
+void unpack_iq3_xxs(const std::byte* bytes, GridBlock& block) {
+  block.d = load_half(bytes);
+  for (int run = 0; run < 8; ++run) {
+    const uint32_t packed = load_u32(bytes + 66 + 4 * run);
+    block.levels[run] = static_cast<uint8_t>(packed >> 28);
+    for (int l = 0; l < 4; ++l) {
+      OctetCode& code = block.codes[4 * run + l];
+      for (int p = 0; p < 2; ++p) code.point[p] = static_cast<uint16_t>(load_u8(bytes + 2 + 8 * run + 2 * l + p));
+      code.signs = static_cast<uint8_t>(even_signs((packed >> (7 * l)) & 127u));
+    }
+  }
+}
+
+void unpack_iq3_s(const std::byte* bytes, GridBlock& block) {
+  block.d = load_half(bytes);
+  for (int n = 0; n < 32; ++n) {
+    OctetCode& code = block.codes[n];
+    for (int p = 0; p < 2; ++p) {
+      const unsigned high = (load_u8(bytes + 66 + n / 4) >> (2 * (n % 4) + p)) & 1u;
+      code.point[p] = static_cast<uint16_t>(load_u8(bytes + 2 + 2 * n + p) | high << 8);
+    }
+    code.signs = static_cast<uint8_t>(load_u8(bytes + 74 + n));
+  }
+  for (int i = 0; i < 8; ++i) block.levels[i] = static_cast<uint8_t>((load_u8(bytes + 106 + i / 2) >> (4 * (i % 2))) & 15u);
+}
+
 }  // namespace
 
 const GridFormat kIq3XxsFormat = {.type = GgmlType::kIQ3_XXS,
@@ -80,7 +106,8 @@ const GridFormat kIq3XxsFormat = {.type = GgmlType::kIQ3_XXS,
                                   .loose_errors = iq3_xxs_loose,
                                   .errors = iq3_xxs_errors,
                                   .choose = iq3_xxs_choose,
-                                  .pack = pack_iq3_xxs};
+                                  .pack = pack_iq3_xxs,
+                                  .unpack = unpack_iq3_xxs};
 const GridFormat kIq3SFormat = {.type = GgmlType::kIQ3_S,
                                 .run = 32,
                                 .top = 15,
@@ -94,7 +121,8 @@ const GridFormat kIq3SFormat = {.type = GgmlType::kIQ3_S,
                                 .loose_errors = iq3_s_loose,
                                 .errors = iq3_s_errors,
                                 .choose = iq3_s_choose,
-                                .pack = pack_iq3_s};
+                                .pack = pack_iq3_s,
+                                .unpack = unpack_iq3_s};
 
 void encode_iq3_xxs(const float* row, const float* importance, uint64_t n, std::byte* out) {
   encode_grid_row(kIq3XxsFormat, row, importance, n, out);

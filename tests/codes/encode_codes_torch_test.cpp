@@ -2,9 +2,11 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "assay/base/simd.h"
 #include "assay/codes/choose_damping.h"
 #include "assay/codes/encode_codes.h"
 #include "assay/quant/codec.h"
+#include "assay/quant/grid_codes.h"
 #include "assay/quant/scale_layout.h"
 
 namespace assay {
@@ -49,10 +51,14 @@ std::vector<GgmlType> all_types() {
   std::vector<GgmlType> types;
   for (const ScaleLayout& layout : all_scale_layouts())
     if (can_choose_codes(layout.type)) types.push_back(layout.type);
+  for (const GridFormat* format : all_grid_formats())
+    if (can_choose_codes(format->type)) types.push_back(format->type);
   return types;
 }
 
-TEST(EncodeCodes, CoversEveryScalarFormat) { EXPECT_EQ(all_types().size(), all_scale_layouts().size()); }
+TEST(EncodeCodes, CoversEveryScalarFormatAndEveryGrid) {
+  EXPECT_EQ(all_types().size(), all_scale_layouts().size() + all_grid_formats().size());
+}
 
 TEST(EncodeCodes, TheErrorFallsFromStageToStage) {
   const Case c = correlated();
@@ -105,20 +111,42 @@ TEST(EncodeCodes, OfADiagonalAreNoWorseThanTheWeightedEncoders) {
 TEST(EncodeCodes, ARowDependsOnThatRowOnly) {
   const Case c = correlated();
   const SecondMoment moment = prepared(c.h);
-  for (const GgmlType type : {GgmlType::kQ3_K, GgmlType::kIQ4_NL}) {
-    std::vector<std::byte> all = room_for(type, c.weight), again = all;
-    ASSERT_TRUE(encode_codes(type, c.weight, moment, Codes::kFeedback, 0, all));
-    const at::Tensor some = c.weight.narrow(0, 3, 5).contiguous();
-    std::vector<std::byte> part = room_for(type, some);
-    ASSERT_TRUE(encode_codes(type, some, moment, Codes::kFeedback, 0, part));
-    const size_t row = all.size() / kRowCount;
-    EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin() + static_cast<ptrdiff_t>(3 * row)));
-    at::set_num_threads(1);
-    ASSERT_TRUE(encode_codes(type, c.weight, moment, Codes::kFeedback, 1, again));
-    at::set_num_threads(2);
-    EXPECT_EQ(again, all);
-    ASSERT_TRUE(encode_codes(type, c.weight, moment, Codes::kFeedback, 0, again, 16));
-    EXPECT_EQ(again, all);
+  std::vector<GgmlType> types = {GgmlType::kQ3_K, GgmlType::kIQ4_NL};
+  for (const GridFormat* format : all_grid_formats()) types.push_back(format->type);
+  for (const GgmlType type : types)
+    for (const Codes codes : {Codes::kFeedback, Codes::kBest}) {
+      SCOPED_TRACE(std::string(find_type(type)->name) + " " + std::string(name_of(codes)));
+      std::vector<std::byte> all = room_for(type, c.weight), again = all;
+      ASSERT_TRUE(encode_codes(type, c.weight, moment, codes, 0, all));
+      at::set_num_threads(1);
+      ASSERT_TRUE(encode_codes(type, c.weight, moment, codes, 1, again));
+      at::set_num_threads(2);
+      EXPECT_EQ(again, all);
+      if (codes == Codes::kBest) continue;  // the number of sweeps is that of all rows at hand
+      const at::Tensor some = c.weight.narrow(0, 3, 5).contiguous();
+      std::vector<std::byte> part = room_for(type, some);
+      ASSERT_TRUE(encode_codes(type, some, moment, codes, 0, part));
+      const size_t row = all.size() / kRowCount;
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin() + static_cast<ptrdiff_t>(3 * row)));
+      ASSERT_TRUE(encode_codes(type, c.weight, moment, codes, 0, again, 16));
+      EXPECT_EQ(again, all);
+    }
+}
+
+// What each vector level makes of the same rows.
+TEST(EncodeCodes, BytesOfGridTypesAreThoseOfEveryVectorLevel) {
+  const Case c = correlated(20, 256);
+  const SecondMoment moment = prepared(c.h);
+  for (const GridFormat* format : all_grid_formats()) {
+    SCOPED_TRACE(find_type(format->type)->name);
+    std::vector<std::byte> best = room_for(format->type, c.weight), limited = best;
+    ASSERT_TRUE(encode_codes(format->type, c.weight, moment, Codes::kBest, 0, best));
+    for (const Simd level : {Simd::kPortable, Simd::kAvx2}) {
+      limit_simd(level);
+      ASSERT_TRUE(encode_codes(format->type, c.weight, moment, Codes::kBest, 0, limited));
+      limit_simd(Simd::kAvx512);
+      EXPECT_EQ(limited, best);
+    }
   }
 }
 
@@ -131,6 +159,21 @@ TEST(EncodeCodes, RowsOfZerosAndNarrowLastBlocks) {
   ASSERT_TRUE(report);
   EXPECT_NEAR(error_of(GgmlType::kQ5_1, bytes, c), report->final, 1e-3 * report->nearest);
   EXPECT_LT(report->final, report->nearest);
+}
+
+TEST(EncodeCodes, GridTypesTakeRowsAndSuperBlocksOfZeros) {
+  Case c = correlated(20);
+  c.weight.select(0, 2).zero_();
+  c.weight[3].narrow(0, 256, 256).zero_();
+  const SecondMoment moment = prepared(c.h);
+  for (const GridFormat* format : all_grid_formats()) {
+    SCOPED_TRACE(find_type(format->type)->name);
+    std::vector<std::byte> bytes = room_for(format->type, c.weight);
+    const auto report = encode_codes(format->type, c.weight, moment, Codes::kBest, 0, bytes);
+    ASSERT_TRUE(report);
+    EXPECT_NEAR(error_of(format->type, bytes, c), report->final, 1e-3 * report->nearest);
+    EXPECT_LT(report->final, report->feedback);
+  }
 }
 
 TEST(EncodeCodes, RefusesWhatDoesNotBelongTogether) {

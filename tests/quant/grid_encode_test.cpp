@@ -219,5 +219,34 @@ TEST(GridScales, NeverWorseThanOneScaleTakenFromTheExtremes) {
   }
 }
 
+// Every bit of a block has a meaning: any bytes with a finite d come back from pack(unpack(.)), and they decode to what was unpacked.
+TEST(GridBlocks, AreReadAsTheDecoderReadsThem) {
+  CounterRandom random(3, 77);
+  for (const Grid& grid : kGrids) {
+    const GridFormat& format = *grid.format;
+    const GgmlTypeInfo& info = *find_type(format.type);
+    SCOPED_TRACE(info.name);
+    for (int trial = 0; trial < 20; ++trial) {
+      std::vector<std::byte> bytes(info.block_bytes), again = bytes;
+      for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.next_below(256));
+      GridBlock block;
+      format.unpack(bytes.data(), block);
+      if (!std::isfinite(block.d)) continue;
+      format.pack(block, again.data());
+      EXPECT_EQ(again, bytes);
+      float decoded[kSuperBlock];
+      ASSERT_TRUE(decode(format.type, bytes, kSuperBlock, decoded));
+      for (int i = 0; i < kSuperBlock; ++i) {
+        const OctetCode& code = block.codes[i / kOctet];
+        const int j = i % kOctet;
+        const auto level = static_cast<float>(grid.points[code.point[j / grid.width] * grid.width + j % grid.width]);
+        const float shift = format.shifts == Shifts::kNone ? 0.0f : code.lowered ? -kIq1Shift : kIq1Shift;
+        const float value = run_scale(format, block, i / format.run) * (level + shift);
+        EXPECT_EQ(decoded[i], (code.signs >> j) & 1u ? -value : value) << i;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace assay
