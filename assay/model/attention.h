@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "assay/model/architecture.h"
+#include "assay/model/attention_rules.h"
 
 namespace assay {
 
@@ -14,7 +15,12 @@ namespace assay {
 // kv_heads, head_dim], all positions -> [sequences * queries, heads * head_dim]. Honours hyper's sliding window.
 at::Tensor attend(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin);
 // The same without gradient, by our own kernels (attention_rows.h) where the CPU has what they need.
-at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin);
+// `rules`: null for the model's own.
+at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin,
+                       const AttentionRules* rules = nullptr);
+// Attention under other rules by plain operators, on any device.
+at::Tensor attend_by_rules(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin,
+                           const AttentionRules& rules);
 
 // Gradients at q, k and v of attend() over whole sequences (all positions, shapes as there) from g at its result, by our own kernels.
 struct AttentionGradients {

@@ -49,8 +49,15 @@ void PackedKeys::pack(const AttentionShape& shape, const float* k, const float* 
   }
 }
 
-void PackedKeys::attend(const float* q, int64_t q_stride, float* out, int64_t out_stride) {
+void PackedKeys::copy_value(int64_t token, float* to) const {
   const int64_t d = shape_.head_dim, all = padded(shape_.tokens);
+  for (int64_t first = 0; first < d; first += panel::kOutputs)
+    std::copy_n(values_.data() + first * all + token * panel::kOutputs, std::min(panel::kOutputs, d - first), to + first);
+}
+
+void PackedKeys::attend(const float* q, int64_t q_stride, float* out, int64_t out_stride, const HeadRule* rule) {
+  const int64_t d = shape_.head_dim, all = padded(shape_.tokens);
+  const bool one_value = rule != nullptr && (rule->kind == HeadRule::Kind::kTop1 || rule->kind == HeadRule::Kind::kLowRank);
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   queries_.resize(static_cast<size_t>(kQueries * d));
   scores_.resize(static_cast<size_t>(kQueries * all));
@@ -63,12 +70,22 @@ void PackedKeys::attend(const float* q, int64_t q_stride, float* out, int64_t ou
     for (int64_t key = 0; key < keys; key += panel::kOutputs)
       panel::multiply_float32({count, d, keys}, queries_.data(), keys_.data() + (from + key) * d, panel::kOutputs, scores_.data() + key);
     float inverse[kQueries];
-    for (int64_t r = 0; r < count; ++r) inverse[r] = 1.0f / exponentials(shape_, range, begin + r, scores_.data() + r * keys);
+    for (int64_t r = 0; r < count; ++r) {
+      float sum = exponentials(shape_, range, begin + r, scores_.data() + r * keys);
+      if (rule != nullptr && rule->kind == HeadRule::Kind::kTopK) sum = keep_largest(scores_.data() + r * keys, keys, rule->k);
+      inverse[r] = 1.0f / sum;
+    }
     for (int64_t first = 0; first < d; first += panel::kOutputs)
       panel::multiply_float32({count, keys, out_stride}, scores_.data(), values_.data() + first * all + from * panel::kOutputs,
                               std::min(panel::kOutputs, d - first), out + begin * out_stride + first);
     for (int64_t r = 0; r < count; ++r)
       for (int64_t i = 0; i < d; ++i) out[(begin + r) * out_stride + i] *= inverse[r];
+    if (!one_value) continue;
+    std::vector<float> top(static_cast<size_t>(d));
+    for (int64_t r = 0; r < count; ++r) {
+      copy_value(from + index_of_largest(scores_.data() + r * keys, keys), top.data());
+      replace_context(*rule, top.data(), d, out + (begin + r) * out_stride);
+    }
   }
 }
 

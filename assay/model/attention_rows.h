@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "assay/model/attention_rules.h"
+
 namespace assay {
 
 struct AttentionShape {
@@ -32,10 +34,12 @@ class PackedKeys {
  public:
   // k, v: [tokens, head_dim] with `stride` floats between tokens.
   void pack(const AttentionShape& shape, const float* k, const float* v, int64_t stride);
-  // q: [queries, head_dim] with q_stride; out: the same with out_stride.
-  void attend(const float* q, int64_t q_stride, float* out, int64_t out_stride);
+  // q: [queries, head_dim] with q_stride; out: the same with out_stride. rule: null for plain attention.
+  void attend(const float* q, int64_t q_stride, float* out, int64_t out_stride, const HeadRule* rule = nullptr);
 
  private:
+  void copy_value(int64_t token, float* to) const;
+
   AttentionShape shape_;
   std::vector<float> keys_, values_;  // panels of 64 keys [d, 64]; panels of 64 of d [padded tokens, 64]
   std::vector<float> queries_, scores_;

@@ -35,8 +35,39 @@ at::Tensor attend(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, 
   return out.transpose(1, 2).reshape({sequences * queries, int64_t{hyper.heads} * hyper.head_dim});
 }
 
-at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin) {
-  if (!q.is_cpu() || !panel::float32_supported()) return attend(hyper, q, k, v, query_begin);
+at::Tensor attend_by_rules(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin,
+                           const AttentionRules& rules) {
+  const int64_t queries = q.size(1), tokens = k.size(1), d = hyper.head_dim;
+  const int64_t shared = hyper.heads / hyper.kv_heads, window = hyper.sliding_window < tokens ? hyper.sliding_window : 0;
+  const at::Tensor mask = causal_mask(query_begin, queries, tokens, window, q.options());
+  at::Tensor out = at::empty({q.size(0), queries, hyper.heads, d}, q.options());
+  for (int64_t sequence = 0; sequence < q.size(0); ++sequence)
+    for (int64_t head = 0; head < hyper.heads; ++head) {
+      const HeadRule& rule = rules[static_cast<size_t>(head)];
+      const at::Tensor keys = k[sequence].select(1, head / shared), values = v[sequence].select(1, head / shared);
+      const at::Tensor scores = q[sequence].select(1, head).matmul(keys.t()).div(std::sqrt(static_cast<double>(d))).add(mask);
+      at::Tensor p = scores.softmax(-1);
+      if (rule.kind == HeadRule::Kind::kTopK) {
+        const auto [largest, at] = p.topk(std::min<int64_t>(rule.k, tokens), -1);
+        p = at::zeros_like(p).scatter(-1, at, largest);
+        p = p / p.sum(-1, true);
+      }
+      at::Tensor context = p.matmul(values);
+      const at::Tensor top = values.index_select(0, p.argmax(-1));
+      if (rule.kind == HeadRule::Kind::kTop1) context = top;
+      if (rule.kind == HeadRule::Kind::kLowRank) {
+        const at::Tensor basis = at::tensor(rule.basis, q.options()).view({-1, d});
+        context = top + (context - top).matmul(basis.t()).matmul(basis);
+      }
+      out[sequence].select(1, head).copy_(context);
+    }
+  return out.view({q.size(0) * queries, int64_t{hyper.heads} * d});
+}
+
+at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin,
+                       const AttentionRules* rules) {
+  if (!q.is_cpu() || !panel::float32_supported())
+    return rules == nullptr ? attend(hyper, q, k, v, query_begin) : attend_by_rules(hyper, q, k, v, query_begin, *rules);
   const int64_t sequences = q.size(0), queries = q.size(1), tokens = k.size(1);
   const int64_t heads = hyper.heads, kv_heads = hyper.kv_heads, d = hyper.head_dim, shared = heads / kv_heads;
   const AttentionShape shape{tokens, d, query_begin, queries, hyper.sliding_window < tokens ? hyper.sliding_window : 0};
@@ -56,7 +87,7 @@ at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor
       keys.pack(shape, k_data + kv_at, v_data + kv_at, kv_heads * d);
       for (int64_t head = first_head; head < first_head + heads_per_task; ++head) {
         const int64_t at = (sequence * queries * heads + head) * d;
-        keys.attend(q_data + at, heads * d, out_data + at, heads * d);
+        keys.attend(q_data + at, heads * d, out_data + at, heads * d, rules == nullptr ? nullptr : &(*rules)[static_cast<size_t>(head)]);
       }
     }
   });

@@ -83,7 +83,7 @@ at::Tensor Block::mlp_near(const at::Tensor& x, const MlpValues& base) const {
 }
 
 at::Tensor Block::attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens,
-                            int64_t query_begin, int64_t query_end) const {
+                            int64_t query_begin, int64_t query_end, const AttentionRules* rules) const {
   const Hyper& hyper = *weights_->hyper;
   const int64_t queries = query_end - query_begin, head_dim = hyper.head_dim;
   at::Tensor queries_by_head = q.reshape({sequences * queries, hyper.heads, head_dim});
@@ -103,14 +103,15 @@ at::Tensor Block::attention(const at::Tensor& q, const at::Tensor& k, const at::
   }
   return attend_fast(hyper, queries_by_head.view({sequences, queries, hyper.heads, head_dim}),
                      keys_by_head.view({sequences, tokens, hyper.kv_heads, head_dim}),
-                     v.reshape({sequences, tokens, hyper.kv_heads, head_dim}), query_begin);
+                     v.reshape({sequences, tokens, hyper.kv_heads, head_dim}), query_begin, rules);
 }
 
-at::Tensor Block::attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end) const {
+at::Tensor Block::attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end,
+                                  const AttentionRules* rules) const {
   const Hyper& hyper = *weights_->hyper;
   const int64_t q = int64_t{hyper.heads} * hyper.head_dim, kv = int64_t{hyper.kv_heads} * hyper.head_dim;
   return attention(query_rows(qkv.narrow(1, 0, q), sequences, tokens, query_begin, query_end), qkv.narrow(1, q, kv),
-                   qkv.narrow(1, q + kv, kv), sequences, tokens, query_begin, query_end);
+                   qkv.narrow(1, q + kv, kv), sequences, tokens, query_begin, query_end, rules);
 }
 
 at::Tensor Block::forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear) const {

@@ -16,6 +16,7 @@
 #include "assay/base/progress.h"
 #include "assay/base/result.h"
 #include "assay/model/architecture.h"
+#include "assay/model/attention_rules.h"
 #include "assay/model/checkpoint.h"
 #include "assay/model/matrix.h"
 
@@ -50,10 +51,12 @@ class Block {
   at::Tensor ffn_input(const at::Tensor& h) const;                          // norm
   at::Tensor activate(const at::Tensor& gate, const at::Tensor& up) const;  // gate: undefined where the MLP has none
   // Causal attention. q holds rows [query_begin, query_end) of every sequence, k and v all rows; returns q's rows [.., heads * head_dim].
+  // `rules`: null for the model's own.
   at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens,
-                       int64_t query_begin, int64_t query_end) const;
+                       int64_t query_begin, int64_t query_end, const AttentionRules* rules = nullptr) const;
   // The same from one matrix's output [all rows, q | k | v].
-  at::Tensor attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end) const;
+  at::Tensor attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end,
+                             const AttentionRules* rules = nullptr) const;
 
   // The whole block; `linear` (may be empty) replaces the products.
   at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;

@@ -35,7 +35,7 @@ class ChangeSource {
   // The same tensor of another model, of any type, minus ours.
   Result<at::Tensor> taken_from(const std::string& tensor, const Checkpoint& other) const;
   // One weight (row-major index) multiplied by `factor`.
-  Result<at::Tensor> scaled_weight(const std::string& tensor, uint64_t index, double factor) const;
+  Result<WeightChange> scaled_weight(const std::string& tensor, uint64_t index, double factor) const;
 
   // Seconds spent encoding so far.
   double encoding_seconds() const;

@@ -94,14 +94,13 @@ Result<at::Tensor> ChangeSource::taken_from(const std::string& tensor, const Che
   return at::tensor(values).view(weight.sizes()).sub_(weight);
 }
 
-Result<at::Tensor> ChangeSource::scaled_weight(const std::string& tensor, uint64_t index, double factor) const {
-  at::NoGradGuard no_grad;
+Result<WeightChange> ChangeSource::scaled_weight(const std::string& tensor, uint64_t index, double factor) const {
   ASSAY_ASSIGN(const at::Tensor weight, state_->network->plain_weight(tensor));
-  at::Tensor change = at::zeros_like(weight);
   const auto i = static_cast<int64_t>(index);
   if (i >= weight.numel()) return fail(ErrorCode::kUsage, {"tensor '" + tensor + "'", "has no weight " + group_digits(index), "", ""});
   const float value = weight.const_data_ptr<float>()[i];
-  change.mutable_data_ptr<float>()[i] = static_cast<float>(value * factor) - value;
+  WeightChange change;
+  change.sparse = {{i / weight.size(-1), i % weight.size(-1), static_cast<float>(value * factor) - value}};
   return change;
 }
 

@@ -3,7 +3,7 @@
 // In compute mode deviations the unedited model's own products are made first; every other stream's product is the unedited one's plus
 // the product of its distance (Matrix::add_deviation), whatever stream it forks from.
 // An edit is additive, y' = y + x dW^T, by kind and never by load, so a forked stream equals the same stream run alone bit for bit.
-// Non-goals: what an edit is (delta_source.h), the order of blocks and the head (sweep.h).
+// Non-goals: what an edit is (weight_change.h), the order of blocks and the head (sweep.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,8 +17,12 @@
 
 #include "assay/base/result.h"
 #include "assay/model/network.h"
+#include "assay/probe/variant.h"
+#include "assay/probe/weight_change.h"
 
 namespace assay {
+
+using BlockPart = ScheduleEdit::Part;
 
 // The rows of one stream: `sequences` windows of `tokens` tokens; in the last block queries, output projection and feed-forward
 // run on positions [query_begin, query_end) only.
@@ -32,33 +36,38 @@ struct StreamShape {
   int64_t query_rows() const { return sequences * (query_end - query_begin); }
 };
 
-// The edits of one stream in one block: the change of each edited matrix, or null.
-using BlockDeltas = std::array<std::shared_ptr<const Matrix>, kSiteCount>;
+// What one stream changes in one block: matrices, and the rule of attention; null where it changes nothing.
+struct BlockEdit {
+  std::array<std::shared_ptr<const PackedChange>, kSiteCount> deltas;
+  std::shared_ptr<const AttentionRules> attention;
+};
 
 // Everything a stream computes in a block; children alias what lies before their first edit.
 struct Trunk {
   at::Tensor x_all, x_query, q, k, v, context, projected, middle, x_ffn, gate, up, activated, down;
-  at::Tensor output() const { return middle + down; }
+  at::Tensor output() const { return down.defined() ? middle + down : middle; }
   // Input and output (with the bias in it) of a product.
   const at::Tensor& input(Site site) const;
   const at::Tensor& product(Site site) const;
 };
 
 // In the functions below `base` is the unedited model's trunk in compute mode deviations, and null in the others.
-Trunk run_trunk(const Block& block, const StreamShape& shape, const at::Tensor& h, const Trunk* base);
+// One stream with its edits (default: none) through the block, or through the part of it that runs.
+Trunk run_trunk(const Block& block, const StreamShape& shape, const at::Tensor& h, const Trunk* base, const BlockEdit& edit = {},
+                BlockPart part = BlockPart::kBlock);
 
 // Runs `block` on streams h (each [rows, d]), none of them edited here; at most `rows_per_batch` rows at a time.
 // Replaces each h by the block's output (query rows only, if the shape says so).
 void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, std::span<at::Tensor> streams, const Trunk* base);
 
 // Makes the edits of child i; asked for just before they are needed, dropped just after.
-using ChildDeltas = std::function<Result<BlockDeltas>(size_t child)>;
+using ChildEdits = std::function<Result<BlockEdit>(size_t child)>;
 
-// Forks `children` children from a parent [rows, d] whose trunk is given; returns their outputs. Bit-equal to run_edited for each child.
+// Forks `children` children from a parent [rows, d] whose trunk is given; returns their outputs. Bit-equal to run_trunk for each child.
 Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, const at::Tensor& parent,
-                                           const Trunk& trunk, size_t children, const ChildDeltas& deltas_of, const Trunk* base);
+                                           const Trunk& trunk, size_t children, const ChildEdits& edit_of, const Trunk* base);
 
-// One stream that is edited here and has no unedited parent in flight.
-at::Tensor run_edited(const Block& block, const StreamShape& shape, const at::Tensor& h, const BlockDeltas& deltas, const Trunk* base);
+// The rows of x [sequences * tokens, width] at the shape's query positions.
+at::Tensor query_rows(const at::Tensor& x, const StreamShape& shape);
 
 }  // namespace assay

@@ -3,7 +3,6 @@
 #include "assay/probe/fork.h"
 
 namespace assay {
-namespace {
 
 at::Tensor query_rows(const at::Tensor& x, const StreamShape& shape) {
   if (shape.whole()) return x;
@@ -12,6 +11,8 @@ at::Tensor query_rows(const at::Tensor& x, const StreamShape& shape) {
       .narrow(1, shape.query_begin, shape.query_end - shape.query_begin)
       .reshape({-1, width});
 }
+
+namespace {
 
 size_t index_of(Site site) { return static_cast<size_t>(site); }
 
@@ -24,30 +25,39 @@ class Forker {
   Forker(const Block& block, const StreamShape& shape, const Trunk* base)
       : block_(block), shape_(shape), base_(base), fused_(block.has(Site::kQkv)) {}
 
-  Trunk run_trunk(const at::Tensor& h) const {
+  Trunk run_trunk(const at::Tensor& h, const BlockEdit& edit, BlockPart part) const {
     Trunk t;
-    t.x_all = block_.attention_input(h);
-    t.x_query = query_rows(t.x_all, shape_);
-    if (fused_) {
-      t.q = linear(Site::kQkv, t.x_all);
-    } else {
-      t.q = linear(Site::kQ, t.x_query);
-      t.k = linear(Site::kK, t.x_all);
-      t.v = linear(Site::kV, t.x_all);
+    const auto product = [&](Site site, const at::Tensor& x) {
+      at::Tensor y = linear(site, x);
+      if (const PackedChange* change = delta(edit, site)) change->multiply_add(x, y);
+      return y;
+    };
+    t.middle = query_rows(h, shape_);
+    if (part != BlockPart::kFfn) {
+      t.x_all = block_.attention_input(h);
+      t.x_query = query_rows(t.x_all, shape_);
+      if (fused_) {
+        t.q = product(Site::kQkv, t.x_all);
+      } else {
+        t.q = product(Site::kQ, t.x_query);
+        t.k = product(Site::kK, t.x_all);
+        t.v = product(Site::kV, t.x_all);
+      }
+      t.context = attend(t.q, t.k, t.v, 1, edit.attention.get());
+      t.projected = product(Site::kO, t.context);
+      t.middle = t.middle + t.projected;
     }
-    t.context = attend(t.q, t.k, t.v, 1);
-    t.projected = linear(Site::kO, t.context);
-    t.middle = query_rows(h, shape_) + t.projected;
+    if (part == BlockPart::kAttention) return t;
     t.x_ffn = block_.ffn_input(t.middle);
-    if (block_.has(Site::kGate)) t.gate = linear(Site::kGate, t.x_ffn);
-    t.up = linear(Site::kUp, t.x_ffn);
+    if (block_.has(Site::kGate)) t.gate = product(Site::kGate, t.x_ffn);
+    t.up = product(Site::kUp, t.x_ffn);
     t.activated = block_.activate(t.gate, t.up);
-    t.down = linear(Site::kDown, t.activated);
+    t.down = product(Site::kDown, t.activated);
     return t;
   }
 
   // The children's outputs, all forked from one trunk; they run stacked from their fork onward.
-  std::vector<at::Tensor> fork(const at::Tensor& h, const Trunk& trunk, std::span<const BlockDeltas> children) const {
+  std::vector<at::Tensor> fork(const at::Tensor& h, const Trunk& trunk, std::span<const BlockEdit> children) const {
     const size_t n = children.size();
     std::vector<at::Tensor> projected(n), middle(n), gate(n), up(n), activated(n), down(n);
     fork_attention(trunk, children, projected);
@@ -69,16 +79,17 @@ class Forker {
 
   using Tensors = std::vector<at::Tensor>;
 
-  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t streams) const {
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t streams,
+                    const AttentionRules* rules = nullptr) const {
     const int64_t sequences = shape_.sequences * streams;
-    if (fused_) return block_.attention_fused(q, sequences, shape_.tokens, shape_.query_begin, shape_.query_end);
-    return block_.attention(q, k, v, sequences, shape_.tokens, shape_.query_begin, shape_.query_end);
+    if (fused_) return block_.attention_fused(q, sequences, shape_.tokens, shape_.query_begin, shape_.query_end, rules);
+    return block_.attention(q, k, v, sequences, shape_.tokens, shape_.query_begin, shape_.query_end, rules);
   }
 
-  static const Matrix* delta(const BlockDeltas& deltas, Site site) { return deltas[index_of(site)].get(); }
+  static const PackedChange* delta(const BlockEdit& edit, Site site) { return edit.deltas[index_of(site)].get(); }
 
   // The parent's y plus x dW^T where the child edits `site`; undefined where it does not.
-  static at::Tensor edited(const at::Tensor& y, const at::Tensor& x, const Matrix* delta) {
+  static at::Tensor edited(const at::Tensor& y, const at::Tensor& x, const PackedChange* delta) {
     if (delta == nullptr) return {};
     at::Tensor changed = y.clone();
     delta->multiply_add(x, changed);
@@ -96,31 +107,35 @@ class Forker {
     for (size_t i = 0; i < members.size(); ++i) parts[members[i]] = all.narrow(0, static_cast<int64_t>(i) * rows, rows);
   }
 
-  void fork_attention(const Trunk& trunk, std::span<const BlockDeltas> children, Tensors& projected) const {
+  void fork_attention(const Trunk& trunk, std::span<const BlockEdit> children, Tensors& projected) const {
     const size_t n = children.size();
     Tensors q(n), k(n), v(n), context(n);
-    std::vector<size_t> changed;
+    std::vector<size_t> changed, alike;  // alike: of these, those under the model's own rule
     for (size_t i = 0; i < n; ++i) {
-      const BlockDeltas& d = children[i];
+      const BlockEdit& d = children[i];
       q[i] = fused_ ? edited(trunk.q, trunk.x_all, delta(d, Site::kQkv)) : edited(trunk.q, trunk.x_query, delta(d, Site::kQ));
       if (!fused_) {
         k[i] = edited(trunk.k, trunk.x_all, delta(d, Site::kK));
         v[i] = edited(trunk.v, trunk.x_all, delta(d, Site::kV));
       }
-      if (!q[i].defined() && !k[i].defined() && !v[i].defined()) continue;
+      if (!q[i].defined() && !k[i].defined() && !v[i].defined() && !d.attention) continue;
       changed.push_back(i);
       if (!q[i].defined()) q[i] = trunk.q;
       if (!k[i].defined()) k[i] = trunk.k;
       if (!v[i].defined()) v[i] = trunk.v;
+      if (d.attention) {
+        context[i] = attend(q[i], k[i], v[i], 1, d.attention.get());
+      } else {
+        alike.push_back(i);
+      }
     }
-    if (!changed.empty()) {
-      const at::Tensor all = attend(stack(q, changed), fused_ ? at::Tensor() : stack(k, changed), fused_ ? at::Tensor() : stack(v, changed),
-                                    static_cast<int64_t>(changed.size()));
-      unstack(all, changed, context);
-      unstack(linear(Site::kO, all), changed, projected);
-    }
+    if (!alike.empty())
+      unstack(attend(stack(q, alike), fused_ ? at::Tensor() : stack(k, alike), fused_ ? at::Tensor() : stack(v, alike),
+                     static_cast<int64_t>(alike.size())),
+              alike, context);
+    if (!changed.empty()) unstack(linear(Site::kO, stack(context, changed)), changed, projected);
     for (size_t i = 0; i < n; ++i) {
-      const Matrix* o = delta(children[i], Site::kO);
+      const PackedChange* o = delta(children[i], Site::kO);
       if (o == nullptr) continue;
       if (context[i].defined()) {
         projected[i] = edited(projected[i], context[i], o);
@@ -130,7 +145,7 @@ class Forker {
     }
   }
 
-  void fork_ffn(const Trunk& trunk, std::span<const BlockDeltas> children, const Tensors& middle, Tensors& gate, Tensors& up) const {
+  void fork_ffn(const Trunk& trunk, std::span<const BlockEdit> children, const Tensors& middle, Tensors& gate, Tensors& up) const {
     const bool gated = trunk.gate.defined();
     std::vector<size_t> changed;
     for (size_t i = 0; i < children.size(); ++i)
@@ -145,12 +160,12 @@ class Forker {
     for (size_t i = 0; i < children.size(); ++i) {
       const bool moved = x[i].defined();
       const at::Tensor& input = moved ? x[i] : trunk.x_ffn;
-      if (const Matrix* d = delta(children[i], Site::kGate)) gate[i] = edited(moved ? gate[i] : trunk.gate, input, d);
-      if (const Matrix* d = delta(children[i], Site::kUp)) up[i] = edited(moved ? up[i] : trunk.up, input, d);
+      if (const PackedChange* d = delta(children[i], Site::kGate)) gate[i] = edited(moved ? gate[i] : trunk.gate, input, d);
+      if (const PackedChange* d = delta(children[i], Site::kUp)) up[i] = edited(moved ? up[i] : trunk.up, input, d);
     }
   }
 
-  void fork_down(const Trunk& trunk, std::span<const BlockDeltas> children, Tensors& gate, Tensors& up, Tensors& activated,
+  void fork_down(const Trunk& trunk, std::span<const BlockEdit> children, Tensors& gate, Tensors& up, Tensors& activated,
                  Tensors& down) const {
     std::vector<size_t> changed;
     for (size_t i = 0; i < children.size(); ++i) {
@@ -165,7 +180,7 @@ class Forker {
       unstack(linear(Site::kDown, all), changed, down);
     }
     for (size_t i = 0; i < children.size(); ++i) {
-      const Matrix* d = delta(children[i], Site::kDown);
+      const PackedChange* d = delta(children[i], Site::kDown);
       if (d == nullptr) continue;
       down[i] = activated[i].defined() ? edited(down[i], activated[i], d) : edited(trunk.down, trunk.activated, d);
     }
@@ -181,10 +196,8 @@ int64_t streams_per_batch(const StreamShape& shape, int64_t rows_per_batch) {
   return std::max<int64_t>(1, rows_per_batch / std::max<int64_t>(1, shape.rows()));
 }
 
-at::Tensor run_block(const Block& block, const StreamShape& shape, const at::Tensor& h, int64_t streams, const LinearFn& linear = {}) {
-  const int64_t sequences = shape.sequences * streams;
-  if (shape.whole()) return block.forward(h, sequences, shape.tokens, linear);
-  return block.forward_scored(h, sequences, shape.tokens, shape.query_begin, shape.query_end, linear);
+at::Tensor run_block(const Block& block, const StreamShape& shape, const at::Tensor& h, int64_t streams) {
+  return block.forward_scored(h, shape.sequences * streams, shape.tokens, shape.query_begin, shape.query_end);
 }
 
 // The block of streams h near the base: each distance is rounded once for all products that take it.
@@ -247,8 +260,9 @@ const at::Tensor& Trunk::product(Site site) const {
   }
 }
 
-Trunk run_trunk(const Block& block, const StreamShape& shape, const at::Tensor& h, const Trunk* base) {
-  return Forker(block, shape, base).run_trunk(h);
+Trunk run_trunk(const Block& block, const StreamShape& shape, const at::Tensor& h, const Trunk* base, const BlockEdit& edit,
+                BlockPart part) {
+  return Forker(block, shape, base).run_trunk(h, edit, part);
 }
 
 void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, std::span<at::Tensor> streams, const Trunk* base) {
@@ -263,28 +277,20 @@ void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_
 }
 
 Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, const at::Tensor& parent,
-                                           const Trunk& trunk, size_t children, const ChildDeltas& deltas_of, const Trunk* base) {
+                                           const Trunk& trunk, size_t children, const ChildEdits& edit_of, const Trunk* base) {
   const Forker forker(block, shape, base);
   std::vector<at::Tensor> outputs;
   const auto step = static_cast<size_t>(streams_per_batch(shape, rows_per_batch));
   for (size_t begin = 0; begin < children; begin += step) {
-    std::vector<BlockDeltas> batch;
+    std::vector<BlockEdit> batch;
     for (size_t i = begin; i < std::min(begin + step, children); ++i) {
-      ASSAY_ASSIGN(BlockDeltas deltas, deltas_of(i));
-      batch.push_back(std::move(deltas));
+      ASSAY_ASSIGN(BlockEdit edit, edit_of(i));
+      batch.push_back(std::move(edit));
     }
     auto some = forker.fork(parent, trunk, batch);
     std::move(some.begin(), some.end(), std::back_inserter(outputs));
   }
   return outputs;
-}
-
-at::Tensor run_edited(const Block& block, const StreamShape& shape, const at::Tensor& h, const BlockDeltas& deltas, const Trunk* base) {
-  return run_block(block, shape, h, 1, [&](Site site, const at::Tensor& x) {
-    at::Tensor y = linear(block, site, x, base);
-    if (const auto& delta = deltas[index_of(site)]) delta->multiply_add(x, y);
-    return y;
-  });
 }
 
 }  // namespace assay

@@ -13,12 +13,13 @@
 #include "assay/base/result.h"
 #include "assay/model/network.h"
 #include "assay/probe/head_kernels.h"
+#include "assay/probe/weight_change.h"
 
 namespace assay {
 
 struct HeadStream {
-  at::Tensor hidden;                    // [rows, d]: the last block's output at the scored positions
-  std::shared_ptr<const Matrix> delta;  // change of the head matrix, or null
+  at::Tensor hidden;                          // [rows, d]: the last block's output at the scored positions
+  std::shared_ptr<const PackedChange> delta;  // change of the head matrix, or null
 };
 
 // Called once per stream with one observation per row, rows in order. Never called twice for a stream.
@@ -26,11 +27,12 @@ using HeadSink = std::function<void(size_t stream, std::span<const PositionObser
 
 struct HeadOptions {
   uint64_t memory = uint64_t{256} << 20;  // bytes of logits in flight
+  bool allow_non_finite = false;          // a stream's positions without finite logits count as a uniform prediction
 };
 
 // Compares every stream with `base` (hidden state of the unedited model) under `base_network`'s head; `network` is the head that
 // the streams use (the same object for variants of one model). labels: the true next token per row.
-// Non-finite logits: kBadInput naming base or stream and the row.
+// Non-finite logits: kBadInput naming base or stream and the row, but for streams if they are allowed.
 Status compare_heads(const Network& base_network, const at::Tensor& base, const Network& network, std::span<const HeadStream> streams,
                      std::span<const int32_t> labels, const HeadOptions& options, const HeadSink& sink);
 

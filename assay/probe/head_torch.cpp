@@ -63,6 +63,7 @@ Status compare_heads(const Network& base_network, const at::Tensor& base, const 
   std::vector<std::vector<PositionObservation>> observed(streams.size(), std::vector<PositionObservation>(static_cast<size_t>(rows)));
   const bool near = &base_network == &network && network.compute() == Compute::kDeviations;
   std::atomic<int64_t> broken_stream{-1};
+  const std::vector<float> uniform(static_cast<size_t>(vocab));
 
   for (int64_t first = 0; first < rows; first += tile_rows) {
     const int64_t count = std::min(tile_rows, rows - first);
@@ -90,7 +91,11 @@ Status compare_heads(const Network& base_network, const at::Tensor& base, const 
           PositionObservation& out = observed[begin + static_cast<size_t>(task / count)][row];
           out = compare(tile.rows[static_cast<size_t>(r)], reference + r * vocab, p + r * vocab, variant + task * vocab,
                         static_cast<size_t>(vocab), labels[row]);
-          if (!out.finite) broken_stream.store(first + r);
+          if (out.finite) continue;
+          if (!options.allow_non_finite) broken_stream.store(first + r);
+          out = compare(tile.rows[static_cast<size_t>(r)], reference + r * vocab, p + r * vocab, uniform.data(), static_cast<size_t>(vocab),
+                        labels[row]);
+          out.finite = false;
         }
       });
       if (broken_stream.load() >= 0) return fail(not_finite("a variant", broken_stream.load()));

@@ -20,6 +20,7 @@ WindowSums sum_window(uint32_t document, std::span<const PositionObservation> po
     dp.add(change);
     dp_square.add(change * change);
     sums.flips += p.flip;
+    sums.non_finite += !p.finite;
   }
   sums.nll = nll.value();
   sums.nll_base = nll_base.value();
@@ -35,6 +36,7 @@ WindowSums sum_window(uint32_t document, std::span<const PositionObservation> po
 void WindowTotals::add(const WindowSums& window) {
   count_ += window.count;
   flips_ += window.flips;
+  non_finite_ += window.non_finite;
   nll_.add(window.nll);
   nll_base_.add(window.nll_base);
   nll_difference_.add(window.nll_difference);
@@ -48,6 +50,7 @@ void WindowTotals::add(const WindowSums& window) {
 void WindowTotals::merge(const WindowTotals& other) {
   count_ += other.count_;
   flips_ += other.flips_;
+  non_finite_ += other.non_finite_;
   nll_.merge(other.nll_);
   nll_base_.merge(other.nll_base_);
   nll_difference_.merge(other.nll_difference_);
@@ -62,6 +65,7 @@ WindowSums WindowTotals::value() const {
   WindowSums sums;
   sums.count = count_;
   sums.flips = flips_;
+  sums.non_finite = non_finite_;
   sums.nll = nll_.value();
   sums.nll_base = nll_base_.value();
   sums.nll_difference = nll_difference_.value();

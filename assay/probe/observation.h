@@ -22,6 +22,7 @@ struct WindowSums {
   double margin_change = 0;
   double dp = 0, dp_square = 0;  // change of the label's probability
   uint64_t flips = 0;
+  uint64_t non_finite = 0;  // positions whose logits were not finite; in the sums they are a uniform prediction
 };
 
 WindowSums sum_window(uint32_t document, std::span<const PositionObservation> positions);
@@ -34,7 +35,7 @@ class WindowTotals {
   WindowSums value() const;  // of document 0
 
  private:
-  uint64_t count_ = 0, flips_ = 0;
+  uint64_t count_ = 0, flips_ = 0, non_finite_ = 0;
   CompensatedSum nll_, nll_base_, nll_difference_, kl_, kl_square_, margin_change_, dp_, dp_square_;
 };
 

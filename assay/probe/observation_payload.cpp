@@ -79,6 +79,7 @@ Result<std::string> to_payload(std::span<const WindowSums> windows) {
   add_whole(writer, windows, &W::document, "document");
   add_whole(writer, windows, &W::count, "count");
   add_whole(writer, windows, &W::flips, "flips");
+  add_whole(writer, windows, &W::non_finite, "not finite");
   for (const auto& [field, name] : kWindowReals) add_column(writer, windows, field, name);
   return std::move(writer).finish();
 }
@@ -90,6 +91,7 @@ Result<std::vector<WindowSums>> window_sums_from_payload(std::string_view payloa
   put_column(windows, &W::document, reader.reals(), whole);
   put_column(windows, &W::count, reader.reals(), whole);
   put_column(windows, &W::flips, reader.reals(), whole);
+  put_column(windows, &W::non_finite, reader.reals(), whole);
   for (const auto& [field, name] : kWindowReals) put_column(windows, field, reader.reals(), whole);
   ASSAY_TRY(check(reader, whole));
   return windows;

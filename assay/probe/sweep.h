@@ -1,12 +1,14 @@
 // The sweep: one pass over the blocks for the base and many changed models at once (design.md section 5).
 // Streams whose weights equal so far are one stream; a change forks inside the block where it first differs; everything unedited
 // is stacked; the head of all streams is reduced to observations tile by tile. Changed models that agree on blocks 0..k share them.
+// Blocks may be left out, repeated, damped or reordered, attention may follow other rules, and a stream may be pulled towards the base.
 // Results do not depend on what runs together, on threads or on memory (rule of rows). Non-goals: resume (job/), statistics.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "assay/base/progress.h"
 #include "assay/base/result.h"
 #include "assay/model/network.h"
+#include "assay/probe/fork.h"
 #include "assay/probe/head_kernels.h"
 #include "assay/text/windows.h"
 
@@ -26,22 +29,47 @@ struct ResolvedEdit {
   int layer = 0;
   Site site = Site::kQ;  // for layer >= 0
   std::string key;       // equal keys, equal change
-  // The change dW, [out, in] float32 on the CPU.
-  std::function<Result<at::Tensor>()> make;
+  std::function<Result<WeightChange>()> make;
+};
+
+// One run of a block: h + gamma * (what the block, or its part, adds to h).
+struct ResolvedStep {
+  int block = 0;
+  BlockPart part = BlockPart::kBlock;
+  double gamma = 1;
+};
+
+struct ResolvedAttention {
+  int layer = 0;
+  std::string key;  // equal keys, equal rules
+  std::shared_ptr<const AttentionRules> rules;
+};
+
+// The stream after a block of its own, plus delta = base - stream, or plus delta's projection on its first principal directions.
+struct ResolvedPatch {
+  int layer = 0;
+  int rank = 0;             // 0: delta itself
+  bool cumulative = false;  // delta of the same variant without its patches (methods.md 2.7: the published form)
 };
 
 struct ResolvedVariant {
   std::vector<ResolvedEdit> edits;
+  std::optional<std::vector<ResolvedStep>> steps{};  // none: every block once, in order
+  std::vector<ResolvedAttention> attention{};
+  std::vector<ResolvedPatch> patches{};
 };
 
 struct SweepOptions {
   uint64_t memory = uint64_t{2} << 30;  // bytes for streams and logits (weights are the network's own budget)
+  // Positions where a changed model's logits are not finite count as a uniform prediction, and as not finite, instead of failing.
+  bool allow_non_finite = false;
 };
 
 // All windows of a call have one length and one scored range.
 using SweepSink = std::function<void(size_t variant, size_t window, std::span<const PositionObservation> positions)>;
 
-// Runs every variant on every window. Errors: non-finite values (kBadInput), a failing edit, kInterrupted.
+// Runs every variant on every window. Errors: non-finite values (kBadInput), a failing edit, kInterrupted, a patch where the base is not
+// at the same block (kUnsupported).
 Status run_sweep(const Network& network, std::span<const Window> windows, std::span<const ResolvedVariant> variants,
                  const SweepOptions& options, const SweepSink& sink, Progress& progress = silent_progress());
 

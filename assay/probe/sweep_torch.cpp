@@ -11,32 +11,69 @@
 namespace assay {
 namespace {
 
-constexpr size_t kBase = static_cast<size_t>(-1);         // the unedited model among a stream's members
 constexpr int64_t kMaxBatchRows = 1024;                   // more rows per product gain nothing and cost cache
 constexpr uint64_t kMaxHeadMemory = uint64_t{192} << 20;  // the same for logits in flight
 
-// A stream and the variants that are still identical on it.
-struct Stream {
-  at::Tensor h;
-  std::vector<size_t> members;
-  bool carries_base() const { return std::find(members.begin(), members.end(), kBase) != members.end(); }
+// Who a stream is carried for: the unedited model, a variant, or a variant without its patches.
+struct Member {
+  static constexpr size_t kNone = static_cast<size_t>(-1);
+  size_t variant = kNone;  // kNone: the base
+  bool unpatched = false;
+  bool is_base() const { return variant == kNone; }
+  auto operator<=>(const Member&) const = default;
 };
 
-int block_of(const ResolvedEdit& edit) { return edit.layer; }
+// A residual stream and those who are still identical on it.
+struct Stream {
+  at::Tensor h;
+  std::vector<Member> members;
+  size_t position = 0;  // steps done
+  bool carries_base() const {
+    return std::any_of(members.begin(), members.end(), [](const Member& member) { return member.is_base(); });
+  }
+};
 
-// What a variant changes in a block (or at embedding or head): its edits' keys, in a fixed order. Empty: nothing.
+// What a variant changes in a block (or at embedding or head), in a fixed order. Empty: nothing.
 std::string change_key(const ResolvedVariant& variant, int layer) {
   std::vector<std::string> parts;
   for (const ResolvedEdit& edit : variant.edits)
-    if (block_of(edit) == layer) parts.push_back(std::to_string(static_cast<int>(edit.site)) + ':' + edit.key);
+    if (edit.layer == layer) parts.push_back(std::to_string(static_cast<int>(edit.site)) + ':' + edit.key);
+  for (const ResolvedAttention& attention : variant.attention)
+    if (attention.layer == layer) parts.push_back("attention:" + attention.key);
   std::sort(parts.begin(), parts.end());
   return join(parts, "|");
 }
 
 const ResolvedEdit* find_edit(const ResolvedVariant& variant, int layer) {
   for (const ResolvedEdit& edit : variant.edits)
-    if (block_of(edit) == layer) return &edit;
+    if (edit.layer == layer) return &edit;
   return nullptr;
+}
+
+bool is_cumulative(const ResolvedVariant& variant) {
+  return std::any_of(variant.patches.begin(), variant.patches.end(), [](const ResolvedPatch& patch) { return patch.cumulative; });
+}
+
+// Groups the members of a stream by a key, in the order of the keys.
+template <class KeyOf>
+auto grouped(const std::vector<Member>& members, const KeyOf& key_of) {
+  std::map<decltype(key_of(members[0])), std::vector<Member>> groups;
+  for (const Member& member : members) groups[key_of(member)].push_back(member);
+  return groups;
+}
+
+// delta [sequences * rows, d] projected, sequence by sequence, on the first `rank` principal directions of its rows (centred; the
+// projection is of delta as it is).
+at::Tensor project(const at::Tensor& delta, int64_t sequences, int rank) {
+  at::Tensor out = at::empty_like(delta);
+  const int64_t rows = delta.size(0) / sequences;
+  for (int64_t s = 0; s < sequences; ++s) {
+    const at::Tensor own = delta.narrow(0, s * rows, rows).to(at::kDouble);
+    const auto [u, sigma, vt] = at::linalg_svd(own - own.mean(0, true), false);
+    const at::Tensor directions = vt.narrow(0, 0, std::min<int64_t>(rank, vt.size(0)));
+    out.narrow(0, s * rows, rows).copy_(own.matmul(directions.t()).matmul(directions));
+  }
+  return out;
 }
 
 class Sweep {
@@ -58,23 +95,33 @@ class Sweep {
     last_shape_ = shape_;
     last_shape_.query_begin = first.score_begin;
     last_shape_.query_end = first.score_end;
+    for (int layer = 0; layer < network.hyper().layers; ++layer) in_order_.push_back({layer});
   }
 
   // Variants of one pass, by index into variants_.
   Status run(std::span<const size_t> chosen) {
     at::NoGradGuard no_grad;
     ASSAY_TRY(embed(chosen));
-    const int layers = network_.hyper().layers;
-    for (int layer = 0; layer < layers; ++layer) {
-      if (progress_.interrupted()) return fail(ErrorCode::kInterrupted, "sweep: interrupted between blocks");
-      ASSAY_TRY(advance(layer, layer + 1 == layers ? last_shape_ : shape_));
-    }
+    while (std::any_of(streams_.begin(), streams_.end(), [&](const Stream& stream) { return !finished(stream.members, stream.position); }))
+      for (int layer = 0; layer < network_.hyper().layers; ++layer) {
+        if (progress_.interrupted()) return fail(ErrorCode::kInterrupted, "sweep: interrupted between blocks");
+        ASSAY_TRY(visit(layer));
+      }
     return finish();
   }
 
   int64_t stream_bytes() const { return shape_.rows() * network_.hyper().d_model * 4; }
 
  private:
+  const ResolvedVariant& variant_of(const Member& member) const { return variants_[member.variant]; }
+
+  const std::vector<ResolvedStep>& steps_of(const Member& member) const {
+    return member.is_base() || !variant_of(member).steps ? in_order_ : *variant_of(member).steps;
+  }
+  bool finished(const std::vector<Member>& members, size_t position) const {
+    return std::all_of(members.begin(), members.end(), [&](const Member& member) { return position >= steps_of(member).size(); });
+  }
+
   int64_t rows_per_batch() const {
     const auto& hyper = network_.hyper();
     const int64_t bytes_per_row = 4 * (6 * int64_t{hyper.d_model} + 3 * int64_t{hyper.d_ff} + 2 * int64_t{hyper.heads} * hyper.head_dim);
@@ -85,84 +132,212 @@ class Sweep {
   Status embed(std::span<const size_t> chosen) {
     const at::Tensor tokens = token_matrix(windows_);
     ASSAY_ASSIGN(const at::Tensor base, network_.embed(tokens));
-    std::map<std::string, std::vector<size_t>> groups;
-    groups[""] = {kBase};
-    for (const size_t v : chosen) groups[change_key(variants_[v], ResolvedEdit::kEmbedding)].push_back(v);
+    std::vector<Member> all = {Member{}};
+    for (const size_t v : chosen) {
+      all.push_back({v, false});
+      if (is_cumulative(variants_[v])) all.push_back({v, true});
+    }
     streams_.clear();
-    for (auto& [key, members] : groups) {
-      Stream stream{base, std::move(members)};
+    const auto key_of = [&](const Member& member) {
+      return member.is_base() ? std::string() : change_key(variant_of(member), ResolvedEdit::kEmbedding);
+    };
+    for (auto& [key, members] : grouped(all, key_of)) {
+      Stream stream{base, members};
       if (!key.empty()) {
-        ASSAY_ASSIGN(const at::Tensor delta, find_edit(variants_[stream.members[0]], ResolvedEdit::kEmbedding)->make());
-        stream.h = base + delta.index_select(0, tokens.flatten()).to(base.device());
+        ASSAY_ASSIGN(const WeightChange change, find_edit(variant_of(members[0]), ResolvedEdit::kEmbedding)->make());
+        stream.h = base + change.rows(tokens.flatten(), network_.hyper().d_model).to(base.device());
       }
       streams_.push_back(std::move(stream));
     }
     return {};
   }
 
-  Result<BlockDeltas> deltas_for(size_t variant, int layer) const {
-    BlockDeltas deltas;
-    for (const ResolvedEdit& edit : variants_[variant].edits) {
-      if (block_of(edit) != layer) continue;
-      ASSAY_ASSIGN(const at::Tensor change, edit.make());
-      deltas[static_cast<size_t>(edit.site)] =
-          std::make_shared<const Matrix>(Matrix::pack(change, compute_of_changes(network_.compute()), network_.device()));
+  Result<BlockEdit> edit_for(const Member& member, int layer) const {
+    BlockEdit block;
+    for (const ResolvedEdit& edit : variant_of(member).edits) {
+      if (edit.layer != layer) continue;
+      ASSAY_ASSIGN(const WeightChange change, edit.make());
+      block.deltas[static_cast<size_t>(edit.site)] =
+          std::make_shared<const PackedChange>(PackedChange::pack(change, compute_of_changes(network_.compute()), network_.device()));
     }
-    return deltas;
+    for (const ResolvedAttention& attention : variant_of(member).attention)
+      if (attention.layer == layer) block.attention = attention.rules;
+    return block;
   }
 
-  // The unedited model's products in this block, where the other streams are computed from their distance to it.
-  std::optional<Trunk> trunk_of_base(const Block& block, const StreamShape& shape) const {
-    if (network_.compute() != Compute::kDeviations) return std::nullopt;
-    const auto base = std::find_if(streams_.begin(), streams_.end(), [](const Stream& stream) { return stream.carries_base(); });
-    return run_trunk(block, shape, base->h, nullptr);
-  }
-
-  // All streams through one block. Splits the members of each stream by what they change here.
-  Status advance(int layer, const StreamShape& shape) {
-    ASSAY_ASSIGN(const std::shared_ptr<const Block> block, network_.block(layer));
-    const std::optional<Trunk> base_trunk = trunk_of_base(*block, shape);
-    const Trunk* base = base_trunk ? &*base_trunk : nullptr;
-    std::vector<Stream> next, plain;
+  // The members of each stream that are due at this block, as streams of their own; the others stay.
+  std::vector<Stream> take_due(int layer) {
+    std::vector<Stream> due, waiting;
     for (Stream& stream : streams_) {
+      const auto is_due = [&](const Member& member) {
+        const auto& steps = steps_of(member);
+        return stream.position < steps.size() && steps[stream.position].block == layer;
+      };
+      for (auto& [now, members] : grouped(stream.members, is_due)) (now ? due : waiting).push_back({stream.h, members, stream.position});
+    }
+    streams_ = std::move(waiting);
+    return due;
+  }
+
+  // All streams that are due at this block, until none is: a repeated block runs again while its weights are at hand.
+  Status visit(int layer) {
+    std::vector<Stream> due = take_due(layer);
+    if (due.empty()) return {};
+    ASSAY_ASSIGN(const std::shared_ptr<const Block> block, network_.block(layer));
+    std::optional<Trunk> base;  // the unedited model's products, where the other streams are computed from their distance to it
+    if (network_.compute() == Compute::kDeviations) {
+      const auto found = std::find_if(due.begin(), due.end(), [](const Stream& stream) { return stream.carries_base(); });
+      if (found == due.end())
+        return fail(ErrorCode::kUnsupported, {"compute mode 'deviations'", "block " + std::to_string(layer) + " runs out of order",
+                                              "float32 or bf16", "the unedited model is not at this block then"});
+      const bool last = found->position + 1 == in_order_.size();
+      base = run_trunk(*block, last ? last_shape_ : shape_, found->h, nullptr);
+    }
+    for (; !due.empty(); due = take_due(layer)) ASSAY_TRY(advance(layer, *block, due, base ? &*base : nullptr));
+    return check_base(layer);
+  }
+
+  // Streams whose last step this is run on scored positions only.
+  Status advance(int layer, const Block& block, const std::vector<Stream>& due, const Trunk* base) {
+    std::vector<Stream> moved;
+    for (const bool last : {false, true}) {
+      std::vector<Stream> alike;
+      for (const Stream& stream : due) {
+        const auto is_last = [&](const Member& member) { return stream.position + 1 == steps_of(member).size(); };
+        auto groups = grouped(stream.members, is_last);
+        if (!groups[last].empty()) alike.push_back({stream.h, groups[last], stream.position});
+      }
+      // The base's products at hand have the shape of the base's own step.
+      const bool fits = base != nullptr && base->middle.size(0) == (last ? last_shape_ : shape_).query_rows();
+      if (base != nullptr && !fits && !alike.empty())
+        return fail(ErrorCode::kUnsupported,
+                    {"compute mode 'deviations'", "a variant ends at another block than the model", "float32 or bf16", ""});
+      ASSAY_TRY(advance(layer, block, last ? last_shape_ : shape_, alike, base, moved));
+    }
+    ASSAY_TRY(patch(layer, moved));
+    std::move(moved.begin(), moved.end(), std::back_inserter(streams_));
+    return {};
+  }
+
+  // What a member does in the block at this step.
+  struct Work {
+    std::string changes;
+    BlockPart part = BlockPart::kBlock;
+    auto operator<=>(const Work&) const = default;
+  };
+
+  Status advance(int layer, const Block& block, const StreamShape& shape, std::vector<Stream>& due, const Trunk* base,
+                 std::vector<Stream>& moved) {
+    std::vector<Stream> plain;
+    for (Stream& stream : due) {
       const bool is_base = base != nullptr && stream.carries_base();
-      std::map<std::string, std::vector<size_t>> groups;
-      for (const size_t m : stream.members) groups[m == kBase ? "" : change_key(variants_[m], layer)].push_back(m);
-      Stream unedited{stream.h, {}};
-      if (const auto found = groups.find(""); found != groups.end()) {
-        unedited.members = std::move(found->second);
+      auto groups = grouped(stream.members, [&](const Member& member) {
+        if (member.is_base()) return Work{};
+        return Work{change_key(variant_of(member), layer), steps_of(member)[stream.position].part};
+      });
+      std::vector<Member> unedited;
+      if (const auto found = groups.find(Work{}); found != groups.end()) {
+        unedited = std::move(found->second);
         groups.erase(found);
       }
-      if (groups.empty()) {
-        if (is_base) unedited.h = base->output();
-        (is_base ? next : plain).push_back(std::move(unedited));
+      const auto whole =
+          std::count_if(groups.begin(), groups.end(), [](const auto& group) { return group.first.part == BlockPart::kBlock; });
+      const bool fork = whole > 0 && whole + (unedited.empty() ? 0 : 1) > 1;
+      std::vector<std::vector<Member>> children;
+      for (auto& [work, members] : groups) {
+        if (fork && work.part == BlockPart::kBlock) {
+          children.push_back(std::move(members));
+          continue;
+        }
+        ASSAY_ASSIGN(const BlockEdit edit, edit_for(members[0], layer));
+        const at::Tensor out = run_trunk(block, shape, stream.h, base, edit, work.part).output();
+        step({stream.h, std::move(members), stream.position}, shape, out, moved);
+      }
+      if (children.empty()) {
+        if (unedited.empty()) continue;
+        Stream one{stream.h, std::move(unedited), stream.position};
+        if (is_base) {
+          step(std::move(one), shape, base->output(), moved);
+        } else {
+          plain.push_back(std::move(one));
+        }
         continue;
       }
-      std::vector<std::vector<size_t>> children;
-      for (auto& [key, members] : groups) children.push_back(std::move(members));
-      if (unedited.members.empty() && children.size() == 1) {
-        ASSAY_ASSIGN(const BlockDeltas deltas, deltas_for(children[0][0], layer));
-        next.push_back(Stream{run_edited(*block, shape, stream.h, deltas, base), std::move(children[0])});
-        continue;
-      }
-      const Trunk own = is_base ? *base : run_trunk(*block, shape, stream.h, base);
+      const Trunk own = is_base ? *base : run_trunk(block, shape, stream.h, base);
       auto outputs = run_forked(
-          *block, shape, rows_per_batch(), stream.h, own, children.size(),
-          [&](size_t child) { return deltas_for(children[child][0], layer); }, base);
+          block, shape, rows_per_batch(), stream.h, own, children.size(), [&](size_t child) { return edit_for(children[child][0], layer); },
+          base);
       if (!outputs) return fail(std::move(outputs).error());
-      for (size_t i = 0; i < children.size(); ++i) next.push_back(Stream{(*outputs)[i], std::move(children[i])});
-      unedited.h = own.output();
-      if (!unedited.members.empty()) next.push_back(std::move(unedited));
+      for (size_t i = 0; i < children.size(); ++i) step({stream.h, std::move(children[i]), stream.position}, shape, (*outputs)[i], moved);
+      if (!unedited.empty()) step({stream.h, std::move(unedited), stream.position}, shape, own.output(), moved);
       stream.h.reset();
     }
-    streams_.clear();
     std::vector<at::Tensor> stacked;
-    for (Stream& stream : plain) stacked.push_back(std::move(stream.h));
-    run_stacked(*block, shape, rows_per_batch(), stacked, base);
-    for (size_t i = 0; i < plain.size(); ++i) plain[i].h = std::move(stacked[i]);
-    std::move(plain.begin(), plain.end(), std::back_inserter(next));
-    streams_ = std::move(next);
-    return check_base(layer);
+    for (const Stream& stream : plain) stacked.push_back(stream.h);
+    run_stacked(block, shape, rows_per_batch(), stacked, base);
+    for (size_t i = 0; i < plain.size(); ++i) step(std::move(plain[i]), shape, stacked[i], moved);
+    return {};
+  }
+
+  // A stream after its step: from its input h and the block's output; members whose steps are damped differently part here.
+  void step(Stream stream, const StreamShape& shape, const at::Tensor& out, std::vector<Stream>& moved) const {
+    const auto gamma_of = [&](const Member& member) { return steps_of(member)[stream.position].gamma; };
+    for (auto& [gamma, members] : grouped(stream.members, gamma_of)) {
+      at::Tensor h = out;
+      if (gamma != 1) {
+        const at::Tensor in = query_rows(stream.h, shape);
+        h = in + (out - in) * gamma;
+      }
+      moved.push_back({h, members, stream.position + 1});
+    }
+  }
+
+  // Pulls patched members' streams towards the base.
+  Status patch(int layer, std::vector<Stream>& moved) const {
+    std::vector<Stream> patched;
+    for (Stream& stream : moved) {
+      std::vector<Member> untouched;
+      for (const Member& member : stream.members) {
+        std::vector<ResolvedPatch> patches;
+        if (!member.is_base() && !member.unpatched)
+          for (const ResolvedPatch& one : variant_of(member).patches)
+            if (one.layer == layer) patches.push_back(one);
+        if (patches.empty()) {
+          untouched.push_back(member);
+          continue;
+        }
+        at::Tensor h = stream.h;
+        for (const ResolvedPatch& one : patches) {
+          ASSAY_ASSIGN(const at::Tensor from, stream_of(moved, Member{}, h, layer));
+          at::Tensor of = h;
+          if (one.cumulative) {
+            ASSAY_ASSIGN(of, stream_of(moved, Member{member.variant, true}, h, layer));
+          }
+          if (one.rank == 0 && !one.cumulative) {
+            h = from;  // exactly: h + (from - h) would round
+            continue;
+          }
+          const at::Tensor delta = from - of;
+          h = h + (one.rank == 0 ? delta : project(delta, shape_.sequences, one.rank));
+        }
+        patched.push_back({h, {member}, stream.position});
+      }
+      stream.members = std::move(untouched);
+    }
+    std::erase_if(moved, [](const Stream& stream) { return stream.members.empty(); });
+    std::move(patched.begin(), patched.end(), std::back_inserter(moved));
+    return {};
+  }
+
+  // The stream after this block that a member is on, with as many rows as `like`.
+  Result<at::Tensor> stream_of(const std::vector<Stream>& moved, const Member& member, const at::Tensor& like, int layer) const {
+    for (const Stream& stream : moved) {
+      if (std::find(stream.members.begin(), stream.members.end(), member) == stream.members.end()) continue;
+      if (stream.h.size(0) == like.size(0)) return stream.h;
+      if (stream.h.size(0) == shape_.rows()) return query_rows(stream.h, last_shape_);
+    }
+    return fail(ErrorCode::kUnsupported, {"residual patch after block " + std::to_string(layer), "the unedited model is not there then",
+                                          "blocks in the model's own order", ""});
   }
 
   // A model whose weights are broken is named by its first broken block.
@@ -179,48 +354,47 @@ class Sweep {
   Status finish() {
     at::Tensor base;
     std::vector<HeadStream> heads;
-    std::vector<std::vector<size_t>> members;
+    std::vector<std::vector<Member>> members;
     struct ChangedHead {
       at::Tensor hidden;
-      std::vector<size_t> members;
+      std::vector<Member> members;
     };
     std::vector<ChangedHead> changed;
     for (const Stream& stream : streams_) {
-      std::map<std::string, std::vector<size_t>> groups;
-      for (const size_t m : stream.members) {
-        if (m == kBase) {
-          base = stream.h;
-        } else {
-          groups[change_key(variants_[m], ResolvedEdit::kHead)].push_back(m);
-        }
+      // Without a single step a stream still has all positions.
+      const at::Tensor hidden = stream.position == 0 ? query_rows(stream.h, last_shape_) : stream.h;
+      std::vector<Member> seen;
+      for (const Member& member : stream.members) {
+        if (member.is_base()) base = hidden;
+        if (!member.is_base() && !member.unpatched) seen.push_back(member);
       }
-      for (auto& [key, group] : groups) {
+      for (auto& [key, group] : grouped(seen, [&](const Member& member) { return change_key(variant_of(member), ResolvedEdit::kHead); })) {
         if (key.empty()) {
-          heads.push_back(HeadStream{stream.h, nullptr});
-          members.push_back(std::move(group));
+          heads.push_back(HeadStream{hidden, nullptr});
+          members.push_back(group);
         } else {
-          changed.push_back({stream.h, std::move(group)});
+          changed.push_back({hidden, group});
         }
       }
     }
     streams_.clear();
     ASSAY_TRY(reduce(base, heads, members));
     for (ChangedHead& one : changed) {
-      ASSAY_ASSIGN(const at::Tensor change, find_edit(variants_[one.members[0]], ResolvedEdit::kHead)->make());
-      const auto delta = std::make_shared<const Matrix>(Matrix::pack(change, compute_of_changes(network_.compute()), network_.device()));
-      const HeadStream head{one.hidden, delta};
+      ASSAY_ASSIGN(const WeightChange change, find_edit(variant_of(one.members[0]), ResolvedEdit::kHead)->make());
+      const HeadStream head{one.hidden, std::make_shared<const PackedChange>(
+                                            PackedChange::pack(change, compute_of_changes(network_.compute()), network_.device()))};
       ASSAY_TRY(reduce(base, {&head, 1}, {&one.members, 1}));
     }
     return {};
   }
 
-  Status reduce(const at::Tensor& base, std::span<const HeadStream> heads, std::span<const std::vector<size_t>> members) {
+  Status reduce(const at::Tensor& base, std::span<const HeadStream> heads, std::span<const std::vector<Member>> members) {
     const size_t scored = windows_[0].scored();
-    return compare_heads(network_, base, network_, heads, labels_, HeadOptions{std::min(options_.memory / 4, kMaxHeadMemory)},
-                         [&](size_t stream, std::span<const PositionObservation> rows) {
-                           for (const size_t variant : members[stream])
-                             for (size_t w = 0; w < windows_.size(); ++w) sink_(variant, w, rows.subspan(w * scored, scored));
-                         });
+    const HeadOptions head{std::min(options_.memory / 4, kMaxHeadMemory), options_.allow_non_finite};
+    return compare_heads(network_, base, network_, heads, labels_, head, [&](size_t stream, std::span<const PositionObservation> rows) {
+      for (const Member& member : members[stream])
+        for (size_t w = 0; w < windows_.size(); ++w) sink_(member.variant, w, rows.subspan(w * scored, scored));
+    });
   }
 
   const Network& network_;
@@ -231,8 +405,25 @@ class Sweep {
   Progress& progress_;
   std::vector<int32_t> labels_;
   StreamShape shape_, last_shape_;
+  std::vector<ResolvedStep> in_order_;
   std::vector<Stream> streams_;
 };
+
+// Blocks before this one a variant shares with the unedited model.
+int first_change(const ResolvedVariant& variant, int layers) {
+  int first = layers;
+  for (const ResolvedEdit& edit : variant.edits)
+    if (edit.layer != ResolvedEdit::kHead) first = std::min(first, edit.layer);
+  for (const ResolvedAttention& attention : variant.attention) first = std::min(first, attention.layer);
+  for (const ResolvedPatch& patch : variant.patches) first = std::min(first, patch.layer);
+  if (!variant.steps) return first;
+  const std::vector<ResolvedStep>& steps = *variant.steps;
+  for (int i = 0; i < first; ++i) {
+    const auto at = static_cast<size_t>(i);
+    if (at >= steps.size() || steps[at].block != i || steps[at].part != BlockPart::kBlock || steps[at].gamma != 1) return i;
+  }
+  return first;
+}
 
 }  // namespace
 
@@ -257,12 +448,7 @@ Status run_sweep(const Network& network, std::span<const Window> windows, std::s
   // Variants in the order of their first edit, so that a pass forks late and few blocks at a time.
   std::vector<size_t> order(variants.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  const auto first_layer = [&](size_t v) {
-    int first = network.hyper().layers;
-    for (const ResolvedEdit& edit : variants[v].edits)
-      if (edit.layer != ResolvedEdit::kHead) first = std::min(first, edit.layer);
-    return first;
-  };
+  const auto first_layer = [&](size_t v) { return first_change(variants[v], network.hyper().layers); };
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return first_layer(a) < first_layer(b); });
 
   Sweep sweep(network, windows, variants, options, sink, progress);
