@@ -54,11 +54,11 @@ struct ScheduleEdit {
   enum class Action : uint8_t { kSkip, kRepeat, kOrder };
   enum class Part : uint8_t { kBlock, kAttention, kFfn };
   Action action = Action::kSkip;
-  int first = 0, last = 0;  // blocks [first, last]; kSkip, kRepeat
-  Part part = Part::kBlock;   // kSkip: what is left out
-  int times = 1;              // kRepeat: runs in all
-  double gamma = 1;           // kRepeat: every run of these blocks adds gamma times what it would add
-  std::vector<int> order;     // kOrder
+  int first = 0, last = 0;   // blocks [first, last]; kSkip, kRepeat
+  Part part = Part::kBlock;  // kSkip: what is left out
+  int times = 1;             // kRepeat: runs in all
+  double gamma = 1;          // kRepeat: every run of these blocks adds gamma times what it would add
+  std::vector<int> order;    // kOrder
 };
 
 // Another rule for what a head's queries see (methods.md 2.11).
@@ -67,8 +67,8 @@ struct AttentionEdit {
   int layer = 0;
   std::vector<int> heads;  // query heads; empty: all
   Rule rule = Rule::kTop1;
-  int k = 1;               // kTopK: keys; kLowRank: rank, at most that of the basis
-  std::string basis;       // kLowRank: safetensors file, tensor blk.L.head.H [head_dim, ranks]
+  int k = 1;          // kTopK: keys; kLowRank: rank, at most that of the basis
+  std::string basis;  // kLowRank: safetensors file, tensor blk.L.head.H [head_dim, ranks]
 };
 
 // The residual stream at a block's output, from what the unedited model has there (methods.md 2.7). delta = base - edited.
