@@ -296,7 +296,8 @@ class Expander {
         return fail(ErrorCode::kMismatch, {"families: requantize: no matrix", "has rows that " + name + " can hold",
                                            std::to_string(find_type(type)->block_size) + " must divide them", ""});
       if (left_out > 0)
-        set_.notes.push_back("requantize: " + std::to_string(left_out) + " matrices have rows that " + name + " cannot hold: left out");
+        set_.notes.push_back(
+            fmt::format("requantize: {} of {} matrices have rows that {} cannot hold and were left out", left_out, tensors.size(), name));
     }
     return {};
   }
