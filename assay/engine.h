@@ -8,6 +8,7 @@
 #include "assay/job/make_imatrix.h"
 #include "assay/job/make_table.h"
 #include "assay/job/optimize.h"
+#include "assay/job/probe_variants.h"
 #include "assay/job/quantize_codes.h"
 
 namespace assay {
@@ -21,6 +22,7 @@ class Engine {
   virtual Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, const RunSettings& settings,
                                                      Progress& progress) = 0;
   virtual Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) = 0;

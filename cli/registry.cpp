@@ -8,6 +8,7 @@ Run declare_imatrix(CLI::App& app);
 Run declare_inspect(CLI::App& app);
 Run declare_optimize(CLI::App& app);
 Run declare_plan(CLI::App& app);
+Run declare_probe(CLI::App& app);
 Run declare_quantize(CLI::App& app);
 Run declare_score(CLI::App& app);
 Run declare_sweep(CLI::App& app);
@@ -29,6 +30,8 @@ const std::vector<Command>& all_commands() {
       {"convert", "Hugging Face checkpoint to GGUF", "  assay convert demo/reference-9m -o reference.gguf\n", declare_convert},
       {"sweep", "measured damage of every tensor at every type",
        "  assay sweep demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K --chunks 4 --json table.json\n", declare_sweep, true},
+      {"probe", "what any change does: weights, codes, blocks, attention, residual stream",
+       "  assay probe demo/reference-9m --variants demo/variants.yaml --text demo/evaluation.txt --chunks 4\n", declare_probe, true},
       {"score", "predicted damage (curvature) of every tensor at every type",
        "  assay score demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K,Q6_K --chunks 8 --json table.json\n", declare_score},
       {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",

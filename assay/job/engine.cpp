@@ -25,6 +25,9 @@ class TorchEngine final : public Engine {
   Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::predict_table(options, settings, progress); });
   }
+  Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::probe_variants(options, settings, progress); });
+  }
   Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, const RunSettings& settings,
                                              Progress& progress) override {
     return guarded([&] { return assay::quantize_codes(options, settings, progress); });

@@ -1,66 +1,17 @@
 #include <algorithm>
 #include <chrono>
 
-#include "assay/base/sha256.h"
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
+#include "assay/job/measure_variants.h"
 #include "assay/job/table_rows.h"
 #include "assay/plan/recipe_io.h"
 #include "assay/probe/changes.h"
-#include "assay/probe/observation_payload.h"
 #include "assay/probe/statistics.h"
 #include "assay/probe/sweep.h"
 
 namespace assay {
 namespace {
-
-// Variants of one unit: with 512 tokens of a 0.5 B model about a minute on two cores, and far more than a product needs to be efficient.
-constexpr size_t kVariantsPerUnit = 96;
-
-using Observed = std::vector<std::vector<WindowSums>>;  // [variant][window]
-
-// What a unit of variants is called: all their edits, in order.
-std::string unit_name(std::span<const ResolvedVariant> variants) {
-  Sha256 name;
-  for (const ResolvedVariant& variant : variants) {
-    name.add(uint64_t{variant.edits.size()});
-    for (const ResolvedEdit& edit : variant.edits) name.add(std::to_string(edit.layer) + ':' + edit.key + ';');
-  }
-  return name.hex();
-}
-
-// Every variant on every window. Units: one window, up to kVariantsPerUnit variants.
-Result<Observed> measure_variants(const OpenModel& model, const ProbeSet& set, std::span<const ResolvedVariant> variants, UnitStore& store,
-                                  const Imatrix* imatrix, const SweepOptions& sweep, Progress& progress) {
-  Observed observed(variants.size());
-  const std::string importance = imatrix != nullptr ? fingerprint(*imatrix) : "";
-  progress.stage("sweep", set.windows.size() * variants.size());
-  uint64_t done = 0;
-  for (size_t w = 0; w < set.windows.size(); ++w) {
-    const auto window = std::span(set.windows).subspan(w, 1);
-    const auto units = store.units(store.key("sweep").add("imatrix", importance).add("windows", fingerprint(window)));
-    for (size_t begin = 0; begin < variants.size(); begin += kVariantsPerUnit) {
-      const auto some = variants.subspan(begin, std::min(kVariantsPerUnit, variants.size() - begin));
-      const auto run = [&]() -> Result<std::string> {
-        std::vector<WindowSums> sums(some.size());
-        ASSAY_TRY(run_sweep(
-            *model.network, window, some, sweep,
-            [&](size_t variant, size_t, std::span<const PositionObservation> positions) {
-              sums[variant] = sum_window(window[0].document, positions);
-              progress.update(++done);
-            },
-            progress));
-        return to_payload(sums);
-      };
-      ASSAY_ASSIGN(const std::string payload, find_or_make(*units, unit_name(some), run));
-      ASSAY_ASSIGN(const std::vector<WindowSums> sums, window_sums_from_payload(payload));
-      if (sums.size() != some.size()) return fail(ErrorCode::kBadInput, "store: a finished unit has another number of variants");
-      for (size_t v = 0; v < some.size(); ++v) observed[begin + v].push_back(sums[v]);
-      progress.update(done = w * variants.size() + begin + some.size());
-    }
-  }
-  return observed;
-}
 
 Result<Recipe> read_base_recipe(const std::string& path, const Checkpoint& checkpoint, Progress& progress) {
   if (path.empty()) return Recipe{};
@@ -79,16 +30,17 @@ class TableVariants {
       : network_(network), changes_(changes), base_(base) {}
 
   // The recipe's types for all tensors but the row's, and `type` (none: as they are) for those.
-  ResolvedVariant variant(const DamageRow& row, std::optional<GgmlType> type) const {
-    ResolvedVariant variant;
+  NamedVariant variant(const DamageRow& row, std::optional<GgmlType> type) const {
+    NamedVariant named;
     const auto add = [&](const std::string& tensor, GgmlType to) {
-      for (ResolvedEdit& edit : requantize_edits(network_, changes_, tensor, to)) variant.edits.push_back(std::move(edit));
+      named.name += tensor + '=' + find_type(to)->name + ';';
+      for (ResolvedEdit& edit : requantize_edits(network_, changes_, tensor, to)) named.variant.edits.push_back(std::move(edit));
     };
     for (const auto& [tensor, to] : base_.types)
       if (std::find(row.tensors.begin(), row.tensors.end(), tensor) == row.tensors.end()) add(tensor, to);
     if (type)
       for (const std::string& tensor : row.tensors) add(tensor, *type);
-    return variant;
+    return named;
   }
 
  private:
@@ -122,15 +74,16 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
   const uint64_t memory = memory_budget(settings);
   const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 8, settings.threads});
   const TableVariants maker(*model.network, changes, base);
-  std::vector<ResolvedVariant> variants;
+  std::vector<NamedVariant> variants;
   for (const DamageRow& row : result.table.rows) {
     if (on_recipe) variants.push_back(maker.variant(row, std::nullopt));
     for (const DamageCell& cell : row.cells) variants.push_back(maker.variant(row, cell.type));
   }
   const auto begin_time = std::chrono::steady_clock::now();
-  SweepOptions sweep;
-  sweep.memory = memory / 4;
-  ASSAY_ASSIGN(const Observed observed, measure_variants(model, set, variants, store, imatrix.get(), sweep, progress));
+  MeasureOptions measure;
+  measure.sweep.memory = memory / 4;
+  measure.depends_on = imatrix ? fingerprint(*imatrix) : "";
+  ASSAY_ASSIGN(const ObservedVariants observed, measure_variants(model, set.windows, variants, store, measure, progress));
   result.measured_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_time).count();
   result.encoding_seconds = changes.encoding_seconds();
   const BootstrapOptions bootstrap_options{2000, settings.seed};

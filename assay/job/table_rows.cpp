@@ -5,6 +5,7 @@
 
 #include "assay/file/tensor_role.h"
 #include "assay/plan/presets.h"
+#include "assay/probe/resolve_variant.h"
 #include "assay/quant/codec.h"
 
 namespace assay {
@@ -59,16 +60,8 @@ std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vecto
 }
 
 std::vector<ResolvedEdit> requantize_edits(const Network& network, const ChangeSource& changes, const std::string& tensor, GgmlType type) {
-  const TensorRole role = role_of(tensor);
-  const std::string key = tensor + "=" + find_type(type)->name;
-  const auto make = [&changes, tensor, type] { return changes.requantized(tensor, type); };
-  std::vector<ResolvedEdit> edits;
-  if (tensor == network.embedding_tensor()) edits.push_back({ResolvedEdit::kEmbedding, Site::kQ, key, make});
-  if (tensor == network.head_tensor()) edits.push_back({ResolvedEdit::kHead, Site::kQ, key, make});
-  if (role.layer >= 0)
-    for (size_t s = 0; s < kSiteCount; ++s)
-      if (network.tensor_name(role.layer, static_cast<Site>(s)) == tensor) edits.push_back({role.layer, static_cast<Site>(s), key, make});
-  return edits;
+  return edits_of(network, tensor, tensor + "=" + find_type(type)->name,
+                  [&changes, tensor, type]() -> Result<WeightChange> { return changes.requantized(tensor, type); });
 }
 
 }  // namespace assay

@@ -73,6 +73,9 @@ using SweepSink = std::function<void(size_t variant, size_t window, std::span<co
 Status run_sweep(const Network& network, std::span<const Window> windows, std::span<const ResolvedVariant> variants,
                  const SweepOptions& options, const SweepSink& sink, Progress& progress = silent_progress());
 
+// Blocks before this one a variant shares with the unedited model: -1 for a changed embedding, all for a changed head.
+int first_change(const ResolvedVariant& variant, int layers);
+
 // The residual streams of the unedited model after all blocks, at the scored positions: [windows * scored, d].
 // `observe` (may be empty) sees every product: imatrix, and activations for scores; with it all positions: [windows * tokens, d].
 using ProductObserver = std::function<void(int layer, Site site, const at::Tensor& x)>;

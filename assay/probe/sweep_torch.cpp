@@ -409,7 +409,8 @@ class Sweep {
   std::vector<Stream> streams_;
 };
 
-// Blocks before this one a variant shares with the unedited model.
+}  // namespace
+
 int first_change(const ResolvedVariant& variant, int layers) {
   int first = layers;
   for (const ResolvedEdit& edit : variant.edits)
@@ -424,8 +425,6 @@ int first_change(const ResolvedVariant& variant, int layers) {
   }
   return first;
 }
-
-}  // namespace
 
 std::vector<int32_t> scored_labels(std::span<const Window> windows) {
   std::vector<int32_t> labels;

@@ -1,0 +1,136 @@
+#include "assay/job/probe_variants.h"
+
+#include <chrono>
+#include <cmath>
+#include <set>
+
+#include "assay/base/sha256.h"
+#include "assay/base/text.h"
+#include "assay/job/inputs.h"
+#include "assay/job/measure_variants.h"
+#include "assay/job/table_rows.h"
+#include "assay/probe/resolve_variant.h"
+#include "assay/probe/variant_io.h"
+
+namespace assay {
+namespace {
+
+constexpr uint32_t kResamples = 2000;
+
+double mean_of(double sum, const WindowSums& s) { return sum / static_cast<double>(s.count); }
+
+// A(S) - sum over members of A({c}), paired by window.
+Interval interaction(const std::vector<size_t>& members, const ObservedVariants& observed, uint64_t seed) {
+  std::vector<WindowSums> difference = observed[members[0]];
+  for (size_t i = 1; i < members.size(); ++i)
+    for (size_t w = 0; w < difference.size(); ++w) difference[w].kl -= observed[members[i]][w].kl;
+  return bootstrap(difference, [](const WindowSums& s) { return mean_of(s.kl, s); }, {kResamples, seed});
+}
+
+Interval two_sided(const std::vector<size_t>& members, const ObservedVariants& observed, uint64_t seed) {
+  return bootstrap_pair(
+      observed[members[0]], observed[members[1]],
+      [](const WindowSums& a, const WindowSums& b) {
+        return 0.5 * (std::fabs(mean_of(a.nll_difference, a)) + std::fabs(mean_of(b.nll_difference, b)));
+      },
+      {kResamples, seed});
+}
+
+void override_families(const ProbeOptions& options, VariantFile& file) {
+  for (Family& family : file.families) {
+    if (family.layers.empty()) family.layers = options.layers;
+    const bool sampled = family.kind == Family::Kind::kLevels || family.kind == Family::Kind::kBytes;
+    if (options.samples && sampled) family.samples = *options.samples;
+  }
+}
+
+// Single weights move a KL by less than bf16 can show.
+void warn_of_compute(const std::vector<Variant>& variants, const RunSettings& settings, Progress& progress) {
+  if (settings.compute != Compute::kBFloat16) return;
+  for (const Variant& variant : variants)
+    for (const WeightEdit& edit : variant.weights)
+      if (edit.where.kind == Selection::Kind::kCoordinates || edit.action == WeightEdit::Action::kByte) {
+        progress.log("warning: single weights change less than bf16's noise floor can show; use --compute float32");
+        return;
+      }
+}
+
+}  // namespace
+
+Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) {
+  apply_settings(settings);
+  ASSAY_ASSIGN(VariantFile file, read_variants(options.variants));
+  override_families(options, file);
+  ASSAY_ASSIGN(const std::shared_ptr<const Checkpoint> checkpoint, Checkpoint::open(options.model));
+  ASSAY_ASSIGN(const Hyper hyper, parse_hyper(checkpoint->metadata(), checkpoint->find("output.weight") != nullptr));
+  ASSAY_ASSIGN(const VariantSet set, expand(file, ModelShape(hyper, checkpoint->tensors())));
+  ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
+  ASSAY_ASSIGN(const ProbeSet probe, open_windows(options.text, model));
+  ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
+  warn_of_compute(set.variants, settings, progress);
+
+  ProbeResult result;
+  result.notes = set.notes;
+  const uint64_t memory = memory_budget(settings);
+  const ChangeSource changes(model.network, imatrix, ChangeOptions{memory / 8, settings.threads});
+  VariantResolver resolver(model.network, changes);
+  std::vector<NamedVariant> named;
+  std::set<std::string> files;
+  progress.stage("variants", set.variants.size());
+  for (const Variant& variant : set.variants) {
+    auto resolved = resolver.resolve(variant);
+    if (!resolved) return fail(resolved.error().code, "variant '" + printable(variant.name) + "': " + resolved.error().message);
+    ProbedVariant probed;
+    probed.name = variant.name;
+    probed.hash = hash_of(variant);
+    probed.forward_equivalents = forward_equivalents(*model.network, probe.windows[0], *resolved);
+    result.forward_equivalents += probed.forward_equivalents * static_cast<double>(probe.windows.size());
+    named.push_back({probed.hash, std::move(*resolved)});
+    for (const std::string& path : files_of(variant)) files.insert(path);
+    result.variants.push_back(std::move(probed));
+    progress.update(result.variants.size());
+  }
+  result.files = {files.begin(), files.end()};
+  MeasureOptions measure;
+  measure.sweep.memory = memory / 4;
+  measure.sweep.allow_non_finite = true;
+  measure.depends_on = imatrix ? fingerprint(*imatrix) : "";
+  for (const std::string& path : result.files) {
+    ASSAY_ASSIGN(const std::string hash, sha256_of_file(path));
+    measure.depends_on += ' ' + hash;
+  }
+  ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
+  ASSAY_ASSIGN(result.noise_floor, noise_floor(store, model, probe.windows, settings));
+  const auto begin = std::chrono::steady_clock::now();
+  ASSAY_ASSIGN(const ObservedVariants observed, measure_variants(model, probe.windows, named, store, measure, progress));
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+
+  const BootstrapOptions bootstrap_options{kResamples, settings.seed};
+  for (size_t v = 0; v < observed.size(); ++v) {
+    ProbedVariant& probed = result.variants[v];
+    const std::vector<WindowSums>& windows = observed[v];
+    probed.kl = bootstrap(windows, [](const WindowSums& s) { return mean_of(s.kl, s); }, bootstrap_options);
+    probed.nll_difference = bootstrap(windows, [](const WindowSums& s) { return mean_of(s.nll_difference, s); }, bootstrap_options);
+    probed.flip_rate = bootstrap(windows, [](const WindowSums& s) { return mean_of(static_cast<double>(s.flips), s); }, bootstrap_options);
+    probed.ppl_ratio = std::exp(probed.nll_difference.value);
+    probed.below_floor = probed.kl.value < result.noise_floor;
+    for (const WindowSums& window : windows) probed.non_finite += window.non_finite;
+  }
+  for (const VariantGroup& group : set.groups)
+    result.groups.push_back({group.kind, group.members,
+                             group.kind == VariantGroup::Kind::kJoint ? interaction(group.members, observed, settings.seed)
+                                                                      : two_sided(group.members, observed, settings.seed)});
+  if (!observed.empty()) {
+    WindowTotals totals;
+    for (const WindowSums& window : observed[0]) totals.add(window);
+    result.base_nll = mean_of(totals.value().nll_base, totals.value());
+    result.interval_unit = bootstrap_unit(observed[0]);
+  }
+  result.tokens_scored = probe.tokens_scored;
+  result.windows = probe.windows.size();
+  result.documents = probe.documents;
+  result.units = store.counts();
+  return result;
+}
+
+}  // namespace assay
