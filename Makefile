@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 BENCH_SHAPE ?= qwen2.5-0.5b
 BENCH_MODELS ?= build/models
 
-.PHONY: help setup build demo test test-all asan bench bench-encode bench-text bench-model bench-curvature bench-codes format tidy clean
+.PHONY: help setup build demo test test-all asan bench bench-encode bench-moves bench-text bench-model bench-curvature bench-codes format tidy clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,12 +40,17 @@ asan: setup ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build --preset asan -j $(JOBS)
 	@ctest --test-dir build/asan -LE slow --output-on-failure
 
-bench: bench-encode bench-text bench-model bench-curvature bench-codes ## all benchmarks, as ratios in one run
+bench: bench-encode bench-moves bench-text bench-model bench-curvature bench-codes ## all benchmarks, as ratios in one run
 
 bench-encode: setup ## encoders against ggml's
 	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
 	@cmake --build --preset release --target encode_bench -j $(JOBS)
 	$(BUILD)/bin/encode_bench "$$(scripts/peer.sh)/libggml-base.so"
+
+bench-moves: setup ## level sizes of every weight, million weights per second
+	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
+	@cmake --build --preset release --target move_bench -j $(JOBS)
+	$(BUILD)/bin/move_bench
 
 bench-text: setup ## tokenizers against PyPI's
 	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null

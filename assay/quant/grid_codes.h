@@ -54,8 +54,9 @@ struct GridFormat {
   float unit = 0;                       // see GridBlock
   float least = 0, mean = 0, most = 0;  // magnitudes of levels of weights: least, root mean square, most
   Shifts shifts = Shifts::kNone;
-  int refits = 0;      // rounds of fitting d to the codes
-  int near_steps = 0;  // scales around the coarse search's that are compared by `errors`: an odd number up to 9
+  bool parity = false;  // of signs: each octet has an even number of negatives
+  int refits = 0;       // rounds of fitting d to the codes
+  int near_steps = 0;   // scales around the coarse search's that are compared by `errors`: an odd number up to 9
   // Errors under the scale, a bound from below that forgets the grid and the parity of signs: for a coarse search.
   void (*loose_errors)(const Octets& octets, float* error) = nullptr;
   // Errors under the scale with the best codes, or nearly so: which sign is turned for parity is guessed. nullptr where the grid is large.

@@ -139,7 +139,8 @@ TEST(Codec, TheTableOfTypesIsTheCode) {
                                          8.0 * info.block_bytes / info.block_size, row, encoder, codes);
     EXPECT_NE(text.find(line), std::string::npos) << line;
   }
-  EXPECT_EQ(static_cast<size_t>(std::ranges::count(text.substr(text.find("|---")), '\n')), all_codecs().size() + 1);
+  const std::string table = text.substr(text.find("|---"));
+  EXPECT_EQ(static_cast<size_t>(std::ranges::count(table.substr(0, table.find("\n\n")), '\n')), all_codecs().size());
 }
 
 TEST(Codec, SizesAreChecked) {
