@@ -37,7 +37,7 @@ struct WeightEdit {
     kFile,     // the same with w~ the tensor of that name in `file`
     kLowRank,  // + a b with a [out, r], b [r, in]: tensors NAME.a and NAME.b of the safetensors file `file`, times `value`
   };
-  std::string tensor;  // GGUF name, or the checkpoint's own name of a matrix
+  std::string tensor;  // its name as GGUF; rows, columns and bytes are those of Checkpoint::read
   Selection where;     // kSet, kAdd, kScale, kNoise, kLevel
   Action action = Action::kSet;
   double value = 0;
@@ -91,7 +91,8 @@ struct Variant {
   std::vector<ResidualEdit> residual;
 };
 
-// A text that is equal for equal changes: the compact JSON of variant_io.h without the name. SHA-256 of it in hex.
+// A text that is equal for equal changes: the compact JSON of variant_io.h without the name, coordinates and heads sorted. SHA-256 of it in
+// hex. Files are named in it: a key of finished work must hash their bytes too.
 std::string canonical(const Variant& variant);
 std::string hash_of(const Variant& variant);
 

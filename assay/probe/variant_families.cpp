@@ -151,8 +151,7 @@ class Expander {
     }
     if (missing.empty() && !found.empty()) return found;
     const std::string which = missing.empty() ? "matrices" : "'" + printable(*missing.begin()) + "'";
-    return fail(ErrorCode::kNotFound,
-                {"families: tensors: " + which, "match no matrix of the model", "attn_q, ffn_down, a whole name, ...", ""});
+    return fail(ErrorCode::kNotFound, {"tensors: " + which, "match no matrix of the model", "attn_q, ffn_down, a whole name, ...", ""});
   }
 
   Status samples(const Family& family) {
@@ -165,8 +164,8 @@ class Expander {
       }
       if (family.samples > range)
         return fail(ErrorCode::kMismatch,
-                    {"families: samples: tensor '" + printable(tensor->name) + "'",
-                     "has " + group_digits(range) + (bytes ? " bytes" : " weights"), group_digits(family.samples) + " are asked for", ""});
+                    {"samples: tensor '" + printable(tensor->name) + "'", "has " + group_digits(range) + (bytes ? " bytes" : " weights"),
+                     group_digits(family.samples) + " are asked for", ""});
       const std::vector<uint64_t> positions =
           sample_positions(family.samples, range, family.seed, tensor->name, bytes ? kByteStream : kLevelStream);
       for (const uint64_t position : positions) {
@@ -218,8 +217,8 @@ class Expander {
     for (Variant& single : singles) {
       ASSAY_ASSIGN(const size_t index, add(std::move(single)));
       if (std::find(indices.begin(), indices.end(), index) != indices.end())
-        return fail(ErrorCode::kBadInput, {"families: the variant '" + printable(set_.variants[index].name) + "'", "is in one set twice",
-                                           "each change once", ""});
+        return fail(ErrorCode::kBadInput,
+                    {"the variant '" + printable(set_.variants[index].name) + "'", "is in one set twice", "each change once", ""});
       indices.push_back(index);
     }
     return indices;
@@ -244,7 +243,7 @@ class Expander {
 
   Status pairs(std::vector<Variant> variants) {
     if (variants.size() > kMostOfPairs)
-      return fail(ErrorCode::kBadInput, {"families: pairs of " + group_digits(variants.size()) + " variants", "are too many",
+      return fail(ErrorCode::kBadInput, {"pairs of " + group_digits(variants.size()) + " variants", "are too many",
                                          "at most " + group_digits(kMostOfPairs) + " are paired", ""});
     ASSAY_ASSIGN(const std::vector<size_t> singles, alone(std::move(variants)));
     for (size_t i = 0; i < singles.size(); ++i)
@@ -262,9 +261,8 @@ class Expander {
     for (const auto& [method, ranking] : rankings) {
       for (const int k : family.k) {
         if (static_cast<size_t>(k) >= ranking.size())
-          return fail(ErrorCode::kMismatch,
-                      {"families: ranking '" + printable(method) + "'", "has " + std::to_string(ranking.size()) + " layers",
-                       "leaving out the " + std::to_string(k) + " least important needs more", ""});
+          return fail(ErrorCode::kMismatch, {"ranking '" + printable(method) + "'", "has " + std::to_string(ranking.size()) + " layers",
+                                             "leaving out the " + std::to_string(k) + " least important needs more", ""});
         std::vector<int> least(ranking.end() - k, ranking.end());
         std::sort(least.begin(), least.end());
         Variant variant = skip_of(least, family.part);
@@ -293,7 +291,7 @@ class Expander {
         ASSAY_TRY(add(weight_variant(std::move(edit), " as " + name)));
       }
       if (left_out == tensors.size())
-        return fail(ErrorCode::kMismatch, {"families: requantize: no matrix", "has rows that " + name + " can hold",
+        return fail(ErrorCode::kMismatch, {"requantize: no matrix", "has rows that " + name + " can hold",
                                            std::to_string(find_type(type)->block_size) + " must divide them", ""});
       if (left_out > 0)
         set_.notes.push_back(
@@ -328,8 +326,15 @@ double joint_interaction(const VariantGroup& group, std::span<const double> dama
 
 Result<VariantSet> expand(const VariantFile& file, const ModelShape& shape) {
   Expander expander(shape);
-  for (const Variant& variant : file.variants) ASSAY_TRY(expander.add(variant));
-  for (const Family& family : file.families) ASSAY_TRY(expander.family(family));
+  // What the message opens with: where in the file it came from.
+  const auto placed = [](const char* list, size_t index, Error error) {
+    error.message = std::string(list) + "[" + std::to_string(index) + "]: " + error.message;
+    return fail(std::move(error));
+  };
+  for (size_t i = 0; i < file.variants.size(); ++i)
+    if (auto added = expander.add(file.variants[i]); !added) return placed("variants", i, std::move(added).error());
+  for (size_t i = 0; i < file.families.size(); ++i)
+    if (auto made = expander.family(file.families[i]); !made) return placed("families", i, std::move(made).error());
   return expander.take();
 }
 

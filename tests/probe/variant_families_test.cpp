@@ -118,7 +118,9 @@ TEST(Families, SamplesAreNestedSeededAndOfTheTensorAlone) {
 }
 
 TEST(Families, PositionsAreUniformWithoutReplacement) {
-  // All of a range: a permutation. Fixed so that a change of the generator is noticed: kept results depend on it.
+  // Pinned: finished measurements are found again under these positions.
+  EXPECT_THAT(sample_positions(4, 1000, 42, "t", 0), ElementsAre(728, 344, 925, 669));
+  // All of a range: a permutation.
   const auto all = sample_positions(1000, 1000, 42, "t", 0);
   EXPECT_EQ(std::set<uint64_t>(all.begin(), all.end()).size(), 1000u);
   EXPECT_FALSE(std::is_sorted(all.begin(), all.end()));
@@ -190,7 +192,7 @@ TEST(Families, RefuseByName) {
       {R"({"layers": "1"})", "families[0] has no 'family'"},
       {R"({"family": "skip-each-layer", "times": 2})", "unknown key 'times'"},
       {R"({"family": "skip-each-layer", "layers": "5-3"})", "families[0].layers is \"5-3\"; layers like"},
-      {R"({"family": "skip-each-layer", "layers": "0-3"})", "3 is past the end; the model has layers 0 to 2"},
+      {R"({"family": "skip-each-layer", "layers": "0-3"})", "families[0]: layers: 3 is past the end; the model has layers 0 to 2"},
       {R"({"family": "repeat-each-layer", "times": 1, "gammas": [0.5, 1]})", "changes nothing"},
       {R"({"family": "repeat-each-layer", "gammas": []})", "gammas has 0 items"},
       {R"({"family": "levels", "tensors": ["attn_r"]})", "'attn_r' match no matrix"},
@@ -219,6 +221,10 @@ TEST(Families, RefuseByName) {
     ASSERT_FALSE(set) << family;
     EXPECT_THAT(set.error().message, HasSubstr(message)) << family;
   }
+  EXPECT_THAT(make(R"({"family": "skip-each-layer"})", R"([{"schedule": [{"skip": 0}]}, {"name": "v", "schedule": [{"skip": 9}]}])")
+                  .error()
+                  .message,
+              HasSubstr("variants[1]: variant 'v': schedule[0] names block 9"));
 }
 
 }  // namespace
