@@ -61,6 +61,7 @@ TEST(Schema, EveryCommandsResultFits) {
       {"quantize", model + " --type Q4_K_M --dry-run -o q5.gguf"},
       {"eval", model + " --text " + evaluation + " --chunks 2"},
       {"eval", "q4.gguf --base " + model + " --text " + evaluation + " --chunks 2"},
+      {"probe", model + " --variants demo/variants.yaml --text " + evaluation + " --chunks 1"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"plan", model + " --table table.json --bpw 5.5"},
