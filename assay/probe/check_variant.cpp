@@ -5,6 +5,7 @@
 
 #include "assay/base/text.h"
 #include "assay/file/tensor_role.h"
+#include "assay/quant/code_move.h"
 #include "assay/quant/codec.h"
 
 namespace assay {
@@ -120,7 +121,7 @@ class Checker {
       case Action::kLowRank:
         return {};
       case Action::kLevel:
-        if (own->info->quantized) return {};
+        if (code_move_kind(tensor.type) != CodeMoveKind::kNone) return {};
         return refuse("has the type " + type_name(tensor.type) + ", which has no codes", "level moves need a quantized tensor",
                       ErrorCode::kUnsupported);
       case Action::kByte: {

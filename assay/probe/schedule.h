@@ -17,7 +17,7 @@ namespace assay {
 struct Step {
   int block = 0;
   ScheduleEdit::Part part = ScheduleEdit::Part::kBlock;  // what runs: all of it, only attention, only the feed-forward half
-  float gamma = 1;                                       // h + gamma f(h) in place of h + f(h), for each half
+  float gamma = 1;                                       // h + gamma (out - h), out the block's own output
 
   friend bool operator==(const Step&, const Step&) = default;
 };

@@ -1,0 +1,56 @@
+// Scores of layers from sampled effects, and how far they can be trusted: standard errors, split-half reliability, rank intervals,
+// intervals of rank correlations. Torch-free, seeded. Non-goals: making the samples (job/study_qpsa.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "assay/base/result.h"
+
+namespace assay {
+
+// One weight or byte, changed both ways.
+struct SampledEffect {
+  int layer = 0;
+  std::string tensor;
+  uint64_t number = 0;  // within its tensor, in the order drawn: the first n are the sample of size n
+  double effect = 0;    // mean |change| over the sides that count
+  bool counts = true;   // false: both sides saturated, or not finite
+};
+
+struct LayerScore {
+  double value = 0;
+  double standard_error = 0;  // of the mean over samples
+  uint64_t samples = 0;
+};
+
+// Mean of each layer over the first `per_tensor` samples of each tensor (0: all), pooled over tensors; samples that do not count are left
+// out.
+std::vector<LayerScore> layer_scores(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor = 0);
+std::vector<double> values_of(std::span<const LayerScore> scores);
+
+// Spearman's rho of the scores from even and from odd samples.
+std::optional<double> split_half(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor = 0);
+
+struct RankInterval {
+  double low = 0, high = 0;  // 2.5 % and 97.5 % of the layer's rank (1: largest) under resampled samples
+};
+std::vector<RankInterval> rank_intervals(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor, uint32_t resamples,
+                                         uint64_t seed);
+
+// 95 % interval of a rank correlation over n pairs: Fisher's z with the variance of Bonett and Wright (2000), (1 + rho^2 / 2) / (n - 3).
+// Without an interval for n < 4.
+struct Correlation {
+  double rho = 0;
+  std::optional<std::pair<double, double>> interval;
+  bool apart_from_zero() const { return interval && (interval->first > 0 || interval->second < 0); }
+};
+std::optional<Correlation> rank_correlation(std::span<const double> a, std::span<const double> b);
+
+// Layers, largest value first; ties go to the earlier layer.
+std::vector<int> ranked(std::span<const double> values);
+
+}  // namespace assay
