@@ -35,7 +35,9 @@ class SecondMoment {
   const std::vector<float>& importance() const { return importance_; }
 
  private:
-  static const float* tile(const at::Tensor& tiles, int64_t i) { return tiles.const_data_ptr<float>() + i * codes::kColumns * codes::kColumns; }
+  static const float* tile(const at::Tensor& tiles, int64_t i) {
+    return tiles.const_data_ptr<float>() + i * codes::kColumns * codes::kColumns;
+  }
 
   int64_t width_ = 0;
   double scale_ = 1;

@@ -58,7 +58,9 @@ Result<SecondMoment> SecondMoment::prepare(const at::Tensor& moment, double damp
     for (int64_t to = 0; to < blocks; ++to) {
       const auto cut = [&](const at::Tensor& whole, const at::Tensor& tile) {
         const int64_t rows = result.columns(from), columns = result.columns(to);
-        tile.narrow(0, 0, rows).narrow(1, 0, columns).copy_(whole.narrow(0, from * codes::kColumns, rows).narrow(1, to * codes::kColumns, columns));
+        tile.narrow(0, 0, rows)
+            .narrow(1, 0, columns)
+            .copy_(whole.narrow(0, from * codes::kColumns, rows).narrow(1, to * codes::kColumns, columns));
       };
       cut(h, result.h_[i++]);
       if (to <= from) cut(lower, result.lower_[triangular++]);
