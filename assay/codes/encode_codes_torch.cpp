@@ -17,6 +17,7 @@ using codes::Place;
 using codes::Strip;
 
 constexpr int kMostSweeps = 12;
+constexpr int64_t kWide = 2048;         // moments of more inputs come from memory: a tile is used for more rows
 constexpr double kSmallestFall = 2e-3;  // of the error: below this, a sweep was the last
 
 // The rows that one thread works on, as strips from their first stage to their last.
@@ -172,6 +173,7 @@ Result<CodesReport> encode_codes(GgmlType type, const at::Tensor& weight, const 
   const auto width = static_cast<uint64_t>(weight.size(1));
   ASSAY_TRY(encode(type, {weight.const_data_ptr<float>(), static_cast<size_t>(weight.numel())}, width, out, options));
   const std::unique_ptr<codes::RowCodes> row_codes = codes_of({find_codec(type), out, weight.size(0), moment.width()});
+  if (rows_at_once == 0) rows_at_once = moment.width() > kWide ? 256 : 64;
   const int64_t parts = (weight.size(0) + rows_at_once - 1) / rows_at_once;
   std::vector<CodesReport> reports(static_cast<size_t>(parts));
   const int workers = static_cast<int>(std::min<int64_t>(parts, threads > 0 ? threads : available_threads()));
