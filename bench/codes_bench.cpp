@@ -1,8 +1,14 @@
 // Codes chosen under second moments against nearest codes at equal bytes: every matrix of the demo model's blocks at one type, KL on
-// held-out text with paired intervals, the error of the outputs, and the time against the plain encoder's.
-// usage: codes_bench CALIBRATION EVALUATION [chunks of each [TYPE...]]
+// held-out text with paired intervals, the error of the outputs, and the time against the plain encoder's. Then what each stage costs
+// beside what its multiply-adds alone would take. Times are those of one thread on the CPU, so that other work on the machine does not
+// count. usage: codes_bench CALIBRATION EVALUATION [chunks of each [TYPE...]]
 #include <fmt/format.h>
+#include <time.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <map>
@@ -16,6 +22,8 @@
 #include "assay/probe/statistics.h"
 #include "assay/probe/sweep.h"
 #include "assay/quant/codec.h"
+#include "assay/quant/grid_codes.h"
+#include "assay/quant/scale_layout.h"
 
 namespace {
 
@@ -24,6 +32,7 @@ using T = GgmlType;
 using Clock = std::chrono::steady_clock;
 
 constexpr double kDamping = 0.003;
+constexpr int kRepeats = 5;  // the least time counts
 const std::string kModel = ASSAY_SOURCE_DIR "/demo/reference-9m";
 
 template <class R>
@@ -35,9 +44,81 @@ auto value(R result) {
   if constexpr (requires { *result; }) return std::move(*result);
 }
 
+// Seconds that this thread has worked.
+double thread_seconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+template <class Work>
+double least_seconds(int repeats, const Work& work) {
+  double least = INFINITY;
+  for (int i = 0; i < repeats; ++i) {
+    const double begin = thread_seconds();
+    work();
+    least = std::min(least, thread_seconds() - begin);
+  }
+  return least;
+}
+
+// Float32 multiply-adds per nanosecond of one thread, as fast as the CPU does them: independent sums in registers. 0: not known here.
+#ifdef __x86_64__
+constexpr int kSums = 12, kRounds = 4'000'000;
+__attribute__((noinline, target("avx512f"))) void multiply_add_avx512() {
+  __m512 sums[kSums] = {};
+#pragma GCC unroll 12
+  for (__m512& sum : sums) asm volatile("" : "+v"(sum));  // nothing is known of them
+  const __m512 factor = _mm512_set1_ps(0.5f);
+  for (int r = 0; r < kRounds; ++r) {
+#pragma GCC unroll 12
+    for (__m512& sum : sums) sum = _mm512_fmadd_ps(sum, factor, factor);
+  }
+#pragma GCC unroll 12
+  for (__m512& sum : sums) asm volatile("" : "+v"(sum));
+}
+__attribute__((noinline, target("avx2,fma"))) void multiply_add_avx2() {
+  __m256 sums[kSums] = {};
+#pragma GCC unroll 12
+  for (__m256& sum : sums) asm volatile("" : "+x"(sum));  // nothing is known of them
+  const __m256 factor = _mm256_set1_ps(0.5f);
+  for (int r = 0; r < kRounds; ++r) {
+#pragma GCC unroll 12
+    for (__m256& sum : sums) sum = _mm256_fmadd_ps(sum, factor, factor);
+  }
+#pragma GCC unroll 12
+  for (__m256& sum : sums) asm volatile("" : "+x"(sum));
+}
+double peak() {
+  constexpr double kBillions = 1e-9 * kSums * kRounds;
+  if (__builtin_cpu_supports("avx512f")) return 16 * kBillions / least_seconds(kRepeats, multiply_add_avx512);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 8 * kBillions / least_seconds(kRepeats, multiply_add_avx2);
+  return 0;
+}
+#else
+double peak() { return 0; }
+#endif
+
+// Multiply-adds per weight of a sweep of descent: e H anew, then what each move of a code or a parameter changes in its block of columns.
+double descent_work(T type, int64_t width) {
+  int moves = 1;
+  if (const ScaleLayout* layout = find_scale_layout(type)) {
+    moves += layout->has_group_scales() + (layout->minimum_high > 1) + (layout->unit != UnitForm::kOne) + layout->has_minimum();
+  } else if (const GridFormat* format = find_grid_format(type)) {
+    moves += 2 + (format->shifts == Shifts::kPerRun);
+  }
+  return static_cast<double>(width + moves * std::min<int64_t>(width, codes::kColumns));
+}
+
 // One encoded matrix of the model.
 struct Encoded {
   at::Tensor change;
+  double seconds = 0, plain_seconds = 0;  // the latter with kNearest
+  CodesReport report;
+};
+
+// Sums over matrices.
+struct Cost {
   double seconds = 0, error = 0;
 };
 
@@ -66,13 +147,22 @@ class Bench {
   void compare(T type) {
     if (model_.network->checkpoint().find("blk.0.attn_q.weight")->row_length() % find_type(type)->block_size != 0) return;
     std::map<Codes, Observation> observed;
-    std::map<Codes, std::pair<double, double>> cost;  // seconds, error
+    std::map<Codes, Cost> cost;
+    double plain = 0, weights = 0, walk = 0, sweeps = 0, descent = 0;  // multiply-adds of a walk over the columns and of all sweeps
     for (const Codes codes : {Codes::kNearest, Codes::kFeedback, Codes::kBest}) {
       ResolvedVariant variant;
       for (const auto& [tensor, moment] : moments_) {
         Encoded one = encode_one(tensor, type, *moment, codes);
-        cost[codes].first += one.seconds;
-        cost[codes].second += one.error;
+        plain += one.plain_seconds;
+        cost[codes].seconds += one.seconds;
+        cost[codes].error += one.report.final;
+        if (codes == Codes::kBest) {
+          const auto count = static_cast<double>(one.change.numel());
+          weights += count;
+          walk += count * static_cast<double>(moment->width()) / 2;
+          sweeps += count * one.report.sweeps;
+          descent += count * one.report.sweeps * descent_work(type, moment->width());
+        }
         variant.edits.push_back(edit_of(tensor, codes, one.change));
       }
       observed.emplace(codes, measure(variant));
@@ -83,31 +173,43 @@ class Bench {
       const Interval change = bootstrap_pair(observed.at(codes).windows(), nearest.windows(),
                                              [](const WindowSums& a, const WindowSums& b) { return a.kl / b.kl - 1; }, {2000, 0});
       line += fmt::format(" {:+.1f} % [{:+.1f}, {:+.1f}] | {:.3f} | {:.1f} |", 100 * change.value, 100 * change.low, 100 * change.high,
-                          cost[codes].second / cost[Codes::kNearest].second, cost[codes].first / cost[Codes::kNearest].first);
+                          cost[codes].error / cost[Codes::kNearest].error, cost[codes].seconds / plain);
     }
     fmt::print("{}\n", line);
     std::fflush(stdout);
+    const auto stage = [&](double seconds, double work, double per) {
+      return fmt::format(" {:.2f} | {:.2f} |", 1e9 * seconds / per, work / per / peak_);
+    };
+    stages_ += fmt::format("| {} | {:.2f} |", find_type(type)->name, 1e9 * plain / weights) +
+               stage(cost[Codes::kNearest].seconds - plain, walk, weights) +
+               stage(cost[Codes::kFeedback].seconds - cost[Codes::kNearest].seconds, walk, weights) +
+               stage(cost[Codes::kBest].seconds - cost[Codes::kFeedback].seconds, descent, sweeps) +
+               fmt::format(" {:.1f} |\n", sweeps / weights);
+  }
+
+  // ns per weight, and the same if its multiply-adds were all, at the rate that this CPU reaches.
+  void print_stages() const {
+    fmt::print(
+        "\n{:.1f} float32 multiply-adds per ns and thread; ns per weight, and at that rate\n"
+        "| type | plain | read, measure | limit | feedback, write | limit | a sweep | limit | sweeps |\n"
+        "|---|---|---|---|---|---|---|---|---|\n{}",
+        peak_, stages_);
   }
 
  private:
-  // Nearest codes are timed as the plain encoder; their error is that of the same bytes.
   Encoded encode_one(const std::string& tensor, T type, const SecondMoment& moment, Codes codes) const {
     const at::Tensor weight = value(model_.network->plain_weight(tensor));
     const std::span<const float> values(weight.const_data_ptr<float>(), static_cast<size_t>(weight.numel()));
     const auto width = static_cast<uint64_t>(weight.size(1));
     std::vector<std::byte> bytes(values.size() / find_type(type)->block_size * find_type(type)->block_bytes);
     Encoded one;
-    const auto begin = Clock::now();
     if (codes == Codes::kNearest) {
       EncodeOptions options;
       options.importance = moment.importance();
-      value(encode(type, values, width, bytes, options));
-      one.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-      one.error = value(encode_codes(type, weight, moment, codes, 0, bytes)).final;
-    } else {
-      one.error = value(encode_codes(type, weight, moment, codes, 0, bytes)).final;
-      one.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+      options.threads = 1;
+      one.plain_seconds = least_seconds(kRepeats, [&] { value(encode(type, values, width, bytes, options)); });
     }
+    one.seconds = least_seconds(kRepeats, [&] { one.report = value(encode_codes(type, weight, moment, codes, 1, bytes)); });
     one.change = at::empty_like(weight);
     value(decode(type, bytes, width, {one.change.mutable_data_ptr<float>(), values.size()}));
     one.change.sub_(weight);
@@ -138,6 +240,8 @@ class Bench {
     return observation;
   }
 
+  double peak_ = peak();
+  std::string stages_;
   OpenModel model_;
   ProbeSet set_;
   std::map<std::string, std::shared_ptr<const SecondMoment>> moments_;
@@ -160,5 +264,6 @@ int main(int count, char** arguments) {
     for (const Codec& codec : all_codecs())
       if (can_choose_codes(codec.info->type)) bench.compare(codec.info->type);
   }
+  bench.print_stages();
   return 0;
 }

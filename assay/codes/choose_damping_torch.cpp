@@ -17,7 +17,7 @@ Result<std::vector<double>> damping_errors(const DampingTrial& trial) {
   std::vector<double> errors;
   for (const double damping : kDampings) {
     ASSAY_ASSIGN(const SecondMoment moment, SecondMoment::prepare(trial.seen, damping));
-    ASSAY_TRY(encode_codes(kType, weight, moment, Codes::kFeedback, 0, bytes).map([](const CodesReport&) {}));
+    ASSAY_TRY(encode_codes(kType, weight, moment, Codes::kFeedback, at::get_num_threads(), bytes).map([](const CodesReport&) {}));
     ASSAY_TRY(decode(kType, bytes, width, {decoded.mutable_data_ptr<float>(), static_cast<size_t>(decoded.numel())}));
     const at::Tensor error = weight - decoded;
     errors.push_back((error.mm(trial.unseen) * error).sum(at::kDouble).item<double>());

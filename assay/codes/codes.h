@@ -17,7 +17,7 @@ enum class Codes : uint8_t {
 struct CodesReport {
   // Sums over rows of e H e^T: nearest codes, then after feedback, then in the end. Each at most the one before, row by row.
   double nearest = 0, feedback = 0, final = 0;
-  int sweeps = 0;  // of descent
+  double sweeps = 0;  // of descent, mean over rows
 };
 
 std::string_view name_of(Codes codes);  // "nearest", "feedback", "best"

@@ -157,6 +157,22 @@ ASSAY_INLINE void descend_scales_with(const Codes& codes, const ScaleLayout& lay
   store(strip.error, load(strip.error) + fell);
 }
 
+ASSAY_INLINE void carry_body(const float* tile, const Strip& from, int from_columns, Strip& to, int to_columns) {
+  Float16 e[kColumns];
+  for (int j = 0; j < from_columns; ++j) e[j] = load(from.x[j]) - load(from.v[j]);
+  for (int begin = 0; begin < to_columns; begin += kPanel) {
+    Float16 sum[kPanel];
+#pragma GCC unroll 16
+    for (int c = 0; c < kPanel; ++c) sum[c] = load(to.g[begin + c]);
+    for (int j = 0; j < from_columns; ++j) {
+      const float* row = tile + j * kColumns + begin;
+#pragma GCC unroll 16
+      for (int c = 0; c < kPanel; ++c) sum[c] += e[j] * row[c];
+    }
+#pragma GCC unroll 16
+    for (int c = 0; c < kPanel; ++c) store(to.g[begin + c], sum[c]);
+  }
+}
 ASSAY_INLINE void decode_body(const ScaleLayout& layout, int columns, Strip& strip) {
   with_codes(layout, [&](const auto& codes) __attribute__((always_inline)) {
     for (int j = 0; j < columns; ++j) {
@@ -182,6 +198,8 @@ ASSAY_INLINE void descend_scales_body(const ScaleLayout& layout, const Moments& 
 
 }  // namespace
 
+ASSAY_KERNEL(void, carry, carry_body, (const float* tile, const Strip& from, int from_columns, Strip& to, int to_columns),
+             (tile, from, from_columns, to, to_columns))
 ASSAY_KERNEL(void, decode, decode_body, (const ScaleLayout& layout, int columns, Strip& strip), (layout, columns, strip))
 ASSAY_KERNEL(void, feedback, feedback_body, (const ScaleLayout& layout, const Moments& moments, Strip& strip), (layout, moments, strip))
 ASSAY_KERNEL(void, feedback_error, feedback_error_body, (const Moments& moments, Strip& strip), (moments, strip))

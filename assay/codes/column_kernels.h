@@ -1,7 +1,7 @@
 // The inner loops of choosing codes under second moments: one block of columns, sixteen rows side by side, one per lane.
 // A row's result depends on that row only. Torch-free, thread-safe; equal bytes on every CPU capability.
 // Words: x weights, v decoded values, e = x - v; H second moments of the inputs; g = e H of the block's columns, the descent direction.
-// Non-goals: products across blocks (encode_codes.h), reading and writing of formats (quant/scale_layout.h).
+// Non-goals: reading and writing of formats (row_codes.h), which blocks and rows are worked on when (encode_codes.h).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 namespace assay::codes {
 
 inline constexpr int kRows = 16;      // lanes
-inline constexpr int kColumns = 256;  // most columns of a block
+inline constexpr int kColumns = 256;  // most columns of a block; all have a multiple of kPanel
+inline constexpr int kPanel = 16;     // columns of a block that a product makes at once
 
 // One block of columns of sixteen rows; [column][row] and [group][row].
 struct Strip {
@@ -41,6 +42,8 @@ void feedback_error(const Moments& moments, Strip& strip);
 void descend_codes(const ScaleLayout& layout, const Moments& moments, Strip& strip);
 // Every group's scale and minimum, then units, each at its best with all else fixed; codes stay.
 void descend_scales(const ScaleLayout& layout, const Moments& moments, Strip& strip);
+// g of `to` += e of `from` times a tile of H or L, row-major with kColumns between rows: its rows are the columns of `from`.
+void carry(const float* tile, const Strip& from, int from_columns, Strip& to, int to_columns);
 // v from codes and scales.
 void decode(const ScaleLayout& layout, int columns, Strip& strip);
 

@@ -20,8 +20,9 @@ namespace assay {
 // True where codes can be chosen: formats with a code per weight (quant/scale_layout.h) or octet (quant/grid_codes.h) that can be encoded.
 bool can_choose_codes(GgmlType type);
 
-// weight: [rows, k] float32 CPU; out: the rows' bytes. `rows_at_once` bounds memory: about 20 bytes per weight of so many rows.
+// weight: [rows, k] float32 CPU; out: the rows' bytes. A thread works on `rows_at_once` rows at a time, 17 bytes per weight; kBest sweeps
+// over them until their error stops falling. 0: 64 rows, and 256 where the moments are too large for a cache.
 Result<CodesReport> encode_codes(GgmlType type, const at::Tensor& weight, const SecondMoment& moment, Codes codes, int threads,
-                                 std::span<std::byte> out, int64_t rows_at_once = 4096);
+                                 std::span<std::byte> out, int64_t rows_at_once = 0);
 
 }  // namespace assay

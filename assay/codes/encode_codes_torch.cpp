@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <numeric>
 
+#include "assay/base/parallel.h"
 #include "assay/codes/encode_codes.h"
 #include "assay/codes/row_codes.h"
 #include "assay/quant/codec.h"
@@ -14,29 +17,36 @@ using codes::Place;
 using codes::Strip;
 
 constexpr int kMostSweeps = 12;
+constexpr int64_t kWide = 2048;         // moments of more inputs come from memory: a tile is used for more rows
 constexpr double kSmallestFall = 2e-3;  // of the error: below this, a sweep was the last
 
-// One block of columns of all rows at hand. Rows are padded to a multiple of kRows with rows of zeros.
-struct Columns {
-  at::Tensor x, e;  // [rows, columns]
-};
-
+// The rows that one thread works on, as strips from their first stage to their last.
 class RowsAtHand {
  public:
-  RowsAtHand(std::unique_ptr<codes::RowCodes> codes, const SecondMoment& moment, const at::Tensor& weight)
-      : codes_(std::move(codes)),
+  RowsAtHand(codes::RowCodes& codes, const SecondMoment& moment, int64_t most_rows)
+      : codes_(codes),
         moment_(moment),
-        count_(weight.size(0)),
-        rows_((count_ + kRows - 1) / kRows * kRows),
-        errors_(static_cast<size_t>(rows_)) {
-    at::Tensor all = at::zeros({rows_, weight.size(1)});
-    all.narrow(0, 0, count_).copy_(weight);
-    columns_.resize(static_cast<size_t>(moment.blocks()));
-    for (int64_t b = 0; b < moment.blocks(); ++b) {
-      Columns& block = columns_[static_cast<size_t>(b)];
-      block.x = all.narrow(1, b * kColumns, moment.columns(b)).contiguous();
-      block.e = at::zeros_like(block.x);
-      for_strips(b, [&](Place place, Strip& strip) { codes_->read(place, strip); });
+        capacity_((most_rows + kRows - 1) / kRows),
+        strips_(std::make_unique_for_overwrite<Strip[]>(static_cast<size_t>(capacity_ * moment.blocks()))) {}
+
+  // Rows [first, first + count) of a matrix [rows, k], and their codes as they are in its bytes.
+  void read(const float* weight, int64_t first, int64_t count) {
+    first_ = first, count_ = count;
+    errors_.assign(static_cast<size_t>((count + kRows - 1) / kRows * kRows), 0.0);
+    for (int64_t b = 0; b < moment_.blocks(); ++b) {
+      const int columns = moment_.columns(b);
+      for_strips(b, [&](Place place, Strip& strip) {
+        for (int64_t lane = 0; lane < kRows; ++lane) {
+          const int64_t row = place.first_row + lane;
+          const float* x = weight + row * moment_.width() + b * kColumns;
+          if (row < first + count) {
+            for (int j = 0; j < columns; ++j) strip.x[j][lane] = x[j];
+          } else {
+            for (int j = 0; j < columns; ++j) strip.x[j][lane] = 0;
+          }
+        }
+        codes_.read(place, strip);
+      });
     }
   }
 
@@ -49,16 +59,13 @@ class RowsAtHand {
   // Codes by feedback; rows that it does not improve keep theirs.
   double feed_back() {
     const std::vector<double> before = errors_;
-    std::vector<at::Tensor> old;
-    for (const Columns& block : columns_) old.push_back(block.e.clone());
-    codes_->keep();
-    walk_back([&](Place place, const codes::Moments& moments, Strip& strip) { codes_->feedback(place, moments, strip); });
-    for (int64_t r = 0; r < rows_; ++r) {
-      const auto row = static_cast<size_t>(r);
-      if (errors_[row] < before[row]) continue;
-      errors_[row] = before[row];
-      codes_->restore(r);
-      for (size_t b = 0; b < columns_.size(); ++b) columns_[b].e[r].copy_(old[b][r]);
+    walk_back([&](Place place, const codes::Moments& moments, Strip& strip) { codes_.feedback(place, moments, strip); });
+    for (int64_t row = 0; row < count_; ++row) {
+      const auto i = static_cast<size_t>(row);
+      if (errors_[i] < before[i]) continue;
+      errors_[i] = before[i];
+      const int64_t s = row / kRows;
+      for (int64_t b = 0; b < moment_.blocks(); ++b) codes_.restore(place_of(b, s), static_cast<int>(row % kRows), strip(b, s));
     }
     return total();
   }
@@ -66,13 +73,11 @@ class RowsAtHand {
   // One sweep of descent over scales and codes. Returns the error after it.
   double descend() {
     for (int64_t b = 0; b < moment_.blocks(); ++b) {
-      at::Tensor direction = at::zeros_like(columns_[static_cast<size_t>(b)].x);
-      for (int64_t from = 0; from < moment_.blocks(); ++from)
-        moment_.h(from, b).multiply_add(columns_[static_cast<size_t>(from)].e, direction);
+      clear_directions(b);
+      for (int64_t from = 0; from < moment_.blocks(); ++from) carry(moment_.h(from, b), from, b);
       for_strips(b, [&](Place place, Strip& strip) {
-        load_directions(direction, place.first_row, strip);
         std::fill_n(strip.error, kRows, 0.0f);
-        codes_->descend(place, moment_.own(b), strip);
+        codes_.descend(place, moment_.own(b), strip);
         for (int lane = 0; lane < kRows; ++lane) error_of(place, lane) -= static_cast<double>(strip.error[lane]);
       });
     }
@@ -81,22 +86,16 @@ class RowsAtHand {
 
   // Codes and scales to the rows' bytes.
   void write() {
-    for (int64_t b = 0; b < moment_.blocks(); ++b) for_strips(b, [&](Place place, Strip&) { codes_->write(place); });
+    for (int64_t b = 0; b < moment_.blocks(); ++b) for_strips(b, [&](Place place, Strip& strip) { codes_.write(place, strip); });
   }
 
  private:
-  // Loads each strip of a block, lets `body` change codes and values, and stores the values.
+  Strip& strip(int64_t b, int64_t s) { return strips_[static_cast<size_t>(b * capacity_ + s)]; }
+  Place place_of(int64_t b, int64_t s) const { return {b, first_ + s * kRows}; }
+
   template <class Body>
   void for_strips(int64_t b, const Body& body) {
-    Columns& block = columns_[static_cast<size_t>(b)];
-    at::parallel_for(0, rows_ / kRows, 1, [&](int64_t begin, int64_t end) {
-      const auto strip = std::make_unique<Strip>();
-      for (int64_t first = begin * kRows; first < end * kRows; first += kRows) {
-        load(block, first, *strip);
-        body(Place{b, first}, *strip);
-        store(*strip, first, block);
-      }
-    });
+    for (int64_t s = 0; s * kRows < count_; ++s) body(place_of(b, s), strip(b, s));
   }
 
   // Blocks from the last to the first, with what the blocks behind carry over; `body` leaves a strip's error, which is added up.
@@ -104,53 +103,32 @@ class RowsAtHand {
   void walk_back(const Body& body) {
     std::fill(errors_.begin(), errors_.end(), 0.0);
     for (int64_t b = moment_.blocks() - 1; b >= 0; --b) {
-      at::Tensor carried = at::zeros_like(columns_[static_cast<size_t>(b)].x);
-      for (int64_t from = b + 1; from < moment_.blocks(); ++from)
-        moment_.lower(from, b).multiply_add(columns_[static_cast<size_t>(from)].e, carried);
+      clear_directions(b);
+      for (int64_t from = b + 1; from < moment_.blocks(); ++from) carry(moment_.lower(from, b), from, b);
       for_strips(b, [&](Place place, Strip& strip) {
-        load_directions(carried, place.first_row, strip);
         body(place, moment_.own(b), strip);
         for (int lane = 0; lane < kRows; ++lane) error_of(place, lane) += static_cast<double>(strip.error[lane]);
       });
     }
   }
 
-  static void load(const Columns& block, int64_t first, Strip& strip) {
-    const int64_t columns = block.x.size(1);
-    for (int64_t lane = 0; lane < kRows; ++lane) {
-      const float* x = block.x.const_data_ptr<float>() + (first + lane) * columns;
-      const float* e = block.e.const_data_ptr<float>() + (first + lane) * columns;
-      for (int64_t j = 0; j < columns; ++j) {
-        strip.x[j][lane] = x[j];
-        strip.v[j][lane] = x[j] - e[j];
-      }
-    }
+  void clear_directions(int64_t b) {
+    for_strips(b, [&](Place, Strip& strip) { std::fill_n(&strip.g[0][0], moment_.columns(b) * kRows, 0.0f); });
+  }
+  // All strips of a block before the next tile: the tile stays in the cache.
+  void carry(const float* tile, int64_t from, int64_t to) {
+    for (int64_t s = 0; s * kRows < count_; ++s)
+      codes::carry(tile, strip(from, s), moment_.columns(from), strip(to, s), moment_.columns(to));
   }
 
-  static void store(const Strip& strip, int64_t first, Columns& block) {
-    const int64_t columns = block.x.size(1);
-    for (int64_t lane = 0; lane < kRows; ++lane) {
-      float* e = block.e.mutable_data_ptr<float>() + (first + lane) * columns;
-      for (int64_t j = 0; j < columns; ++j) e[j] = strip.x[j][lane] - strip.v[j][lane];
-    }
-  }
-
-  static void load_directions(const at::Tensor& from, int64_t first, Strip& strip) {
-    const int64_t columns = from.size(1);
-    for (int64_t lane = 0; lane < kRows; ++lane) {
-      const float* g = from.const_data_ptr<float>() + (first + lane) * columns;
-      for (int64_t j = 0; j < columns; ++j) strip.g[j][lane] = g[j];
-    }
-  }
-
-  double& error_of(Place place, int lane) { return errors_[static_cast<size_t>(place.first_row + lane)]; }
+  double& error_of(Place place, int lane) { return errors_[static_cast<size_t>(place.first_row - first_ + lane)]; }
   double total() const { return std::accumulate(errors_.begin(), errors_.begin() + count_, 0.0); }
 
-  std::unique_ptr<codes::RowCodes> codes_;
+  codes::RowCodes& codes_;
   const SecondMoment& moment_;
-  int64_t count_, rows_;
-  std::vector<Columns> columns_;
-  std::vector<double> errors_;  // per row
+  int64_t capacity_, first_ = 0, count_ = 0;  // in strips; rows
+  std::unique_ptr<Strip[]> strips_;           // [block of columns][strip of rows]
+  std::vector<double> errors_;                // per row
 };
 
 std::unique_ptr<codes::RowCodes> codes_of(const codes::RowBytes& rows) {
@@ -194,17 +172,28 @@ Result<CodesReport> encode_codes(GgmlType type, const at::Tensor& weight, const 
   options.importance = moment.importance();
   const auto width = static_cast<uint64_t>(weight.size(1));
   ASSAY_TRY(encode(type, {weight.const_data_ptr<float>(), static_cast<size_t>(weight.numel())}, width, out, options));
+  const std::unique_ptr<codes::RowCodes> row_codes = codes_of({find_codec(type), out, weight.size(0), moment.width()});
+  if (rows_at_once == 0) rows_at_once = moment.width() > kWide ? 256 : 64;
+  const int64_t parts = (weight.size(0) + rows_at_once - 1) / rows_at_once;
+  std::vector<CodesReport> reports(static_cast<size_t>(parts));
+  const int workers = static_cast<int>(std::min<int64_t>(parts, threads > 0 ? threads : available_threads()));
+  std::atomic<int64_t> next{0};
+  parallel_for(static_cast<size_t>(workers), workers, [&](size_t) {
+    RowsAtHand rows(*row_codes, moment, std::min(rows_at_once, weight.size(0)));
+    for (int64_t part = next++; part < parts; part = next++) {
+      const int64_t first = part * rows_at_once;
+      rows.read(weight.const_data_ptr<float>(), first, std::min(rows_at_once, weight.size(0) - first));
+      reports[static_cast<size_t>(part)] = choose(rows, codes);
+    }
+  });
   CodesReport sum;
-  const auto row_bytes = static_cast<int64_t>(out.size()) / weight.size(0);
-  for (int64_t begin = 0; begin < weight.size(0); begin += rows_at_once) {
-    const int64_t count = std::min(rows_at_once, weight.size(0) - begin);
-    const std::span<std::byte> bytes = out.subspan(static_cast<size_t>(begin * row_bytes), static_cast<size_t>(count * row_bytes));
-    RowsAtHand rows(codes_of({find_codec(type), bytes, count, moment.width()}), moment, weight.narrow(0, begin, count));
-    const CodesReport some = choose(rows, codes);
+  for (int64_t part = 0; part < parts; ++part) {
+    const CodesReport& some = reports[static_cast<size_t>(part)];
     sum.nearest += some.nearest * moment.scale();
     sum.feedback += some.feedback * moment.scale();
     sum.final += some.final * moment.scale();
-    sum.sweeps = std::max(sum.sweeps, some.sweeps);
+    const int64_t count = std::min(rows_at_once, weight.size(0) - part * rows_at_once);
+    sum.sweeps += some.sweeps * static_cast<double>(count) / static_cast<double>(weight.size(0));
   }
   return sum;
 }

@@ -1,5 +1,5 @@
-// The second moments H = X^T X of a linear input, ready for choosing codes: damped, factored as L D L^T, and cut into blocks of columns
-// whose products are packed. Shared by all matrices that read the input and by all types.
+// The second moments H = X^T X of a linear input, ready for choosing codes: damped, factored as L D L^T, and cut into tiles.
+// Shared by all matrices that read the input and by all types.
 // Non-goals: collecting and storing moments (probe/collect_moments.h, file/moments.h).
 #pragma once
 
@@ -10,7 +10,6 @@
 
 #include "assay/base/result.h"
 #include "assay/codes/column_kernels.h"
-#include "assay/model/matrix.h"
 
 namespace assay {
 
@@ -22,13 +21,13 @@ class SecondMoment {
 
   int64_t width() const { return width_; }
   // Its columns are worked on in blocks of codes::kColumns, the last one narrower.
-  int64_t blocks() const { return static_cast<int64_t>(own_.size()); }
-  int64_t columns(int64_t block) const;
+  int64_t blocks() const { return (width_ + codes::kColumns - 1) / codes::kColumns; }
+  int columns(int64_t block) const;
   codes::Moments own(int64_t block) const;
 
-  // Products with x [rows, columns(from)]: x H[from, to], and x L[from, to] for from > to.
-  const Matrix& h(int64_t from, int64_t to) const { return h_[index(from, to)]; }
-  const Matrix& lower(int64_t from, int64_t to) const { return lower_[index(from, to)]; }
+  // H[from, to], and L[from, to] for from >= to: [kColumns, kColumns], zero beyond the last column.
+  const float* h(int64_t from, int64_t to) const { return tile(h_, from * blocks() + to); }
+  const float* lower(int64_t from, int64_t to) const { return tile(lower_, from * (from + 1) / 2 + to); }
 
   // Errors under this object times `scale()` are in the units of the matrix given.
   double scale() const { return scale_; }
@@ -36,16 +35,15 @@ class SecondMoment {
   const std::vector<float>& importance() const { return importance_; }
 
  private:
-  struct Own {
-    at::Tensor h, lower, diagonal;  // [kColumns, kColumns] twice, [kColumns]
-  };
-  size_t index(int64_t from, int64_t to) const { return static_cast<size_t>(from * blocks() + to); }
+  static const float* tile(const at::Tensor& tiles, int64_t i) {
+    return tiles.const_data_ptr<float>() + i * codes::kColumns * codes::kColumns;
+  }
 
   int64_t width_ = 0;
   double scale_ = 1;
   std::vector<float> importance_;
-  std::vector<Own> own_;
-  std::vector<Matrix> h_, lower_;
+  at::Tensor h_, lower_;  // [tiles, kColumns, kColumns]
+  at::Tensor diagonal_;   // D, [k]
 };
 
 }  // namespace assay

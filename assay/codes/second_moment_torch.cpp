@@ -23,20 +23,14 @@ Status check(const at::Tensor& moment) {
   return {};
 }
 
-at::Tensor padded(const at::Tensor& block) {
-  at::Tensor out = at::zeros({codes::kColumns, codes::kColumns});
-  out.narrow(0, 0, block.size(0)).narrow(1, 0, block.size(1)).copy_(block);
-  return out;
-}
-
 }  // namespace
 
-int64_t SecondMoment::columns(int64_t block) const { return std::min<int64_t>(codes::kColumns, width_ - block * codes::kColumns); }
+int SecondMoment::columns(int64_t block) const {
+  return static_cast<int>(std::min<int64_t>(codes::kColumns, width_ - block * codes::kColumns));
+}
 
 codes::Moments SecondMoment::own(int64_t block) const {
-  const Own& mine = own_[static_cast<size_t>(block)];
-  return {static_cast<int>(columns(block)), mine.h.const_data_ptr<float>(), mine.lower.const_data_ptr<float>(),
-          mine.diagonal.const_data_ptr<float>()};
+  return {columns(block), h(block, block), lower(block, block), diagonal_.const_data_ptr<float>() + block * codes::kColumns};
 }
 
 Result<SecondMoment> SecondMoment::prepare(const at::Tensor& moment, double damping) {
@@ -54,26 +48,22 @@ Result<SecondMoment> SecondMoment::prepare(const at::Tensor& moment, double damp
   if (failed.item<int>() != 0)
     return fail(broken("are not positive definite after damping by " + std::to_string(damping), "", "a matrix of something else?"));
   const at::Tensor size = factor.diagonal().clone();
-  const at::Tensor lower = factor.div(size.unsqueeze(0)).to(at::kFloat), d = size.square().to(at::kFloat);
-  h = h.to(at::kFloat);
+  const at::Tensor lower = factor.div_(size.unsqueeze(0));
+  result.diagonal_ = size.square().to(at::kFloat);
 
-  const int64_t blocks = (result.width_ + codes::kColumns - 1) / codes::kColumns;
-  result.own_.resize(static_cast<size_t>(blocks));
-  result.h_.resize(static_cast<size_t>(blocks * blocks));
-  result.lower_.resize(static_cast<size_t>(blocks * blocks));
-  const auto part = [&](const at::Tensor& whole, int64_t from, int64_t to) {
-    return whole.narrow(0, from * codes::kColumns, result.columns(from)).narrow(1, to * codes::kColumns, result.columns(to));
-  };
-  for (int64_t from = 0; from < blocks; ++from) {
-    Own& own = result.own_[static_cast<size_t>(from)];
-    own.h = padded(part(h, from, from));
-    own.lower = padded(part(lower, from, from));
-    own.diagonal = at::ones({codes::kColumns});
-    own.diagonal.narrow(0, 0, result.columns(from)).copy_(d.narrow(0, from * codes::kColumns, result.columns(from)));
+  const int64_t blocks = result.blocks();
+  result.h_ = at::zeros({blocks * blocks, codes::kColumns, codes::kColumns});
+  result.lower_ = at::zeros({blocks * (blocks + 1) / 2, codes::kColumns, codes::kColumns});
+  for (int64_t from = 0, i = 0, triangular = 0; from < blocks; ++from) {
     for (int64_t to = 0; to < blocks; ++to) {
-      // A packed matrix multiplies by its transpose.
-      result.h_[result.index(from, to)] = Matrix::pack(part(h, from, to).t().contiguous(), Compute::kFloat32);
-      if (to < from) result.lower_[result.index(from, to)] = Matrix::pack(part(lower, from, to).t().contiguous(), Compute::kFloat32);
+      const auto cut = [&](const at::Tensor& whole, const at::Tensor& tile) {
+        const int64_t rows = result.columns(from), columns = result.columns(to);
+        tile.narrow(0, 0, rows)
+            .narrow(1, 0, columns)
+            .copy_(whole.narrow(0, from * codes::kColumns, rows).narrow(1, to * codes::kColumns, columns));
+      };
+      cut(h, result.h_[i++]);
+      if (to <= from) cut(lower, result.lower_[triangular++]);
     }
   }
   return result;

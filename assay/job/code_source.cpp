@@ -21,7 +21,7 @@ Result<std::string> to_payload(const EncodedUnit& unit) {
   PayloadWriter writer;
   writer.add(std::string_view(reinterpret_cast<const char*>(unit.bytes.data()), unit.bytes.size()));
   for (const double error : {unit.report.nearest, unit.report.feedback, unit.report.final}) writer.add(error, "error");
-  writer.add(static_cast<uint64_t>(unit.report.sweeps));
+  writer.add(unit.report.sweeps, "sweeps");
   return std::move(writer).finish();
 }
 
@@ -32,7 +32,7 @@ Result<EncodedUnit> from_payload(std::string_view payload) {
   unit.bytes.resize(bytes.size());
   std::memcpy(unit.bytes.data(), bytes.data(), bytes.size());
   for (double* error : {&unit.report.nearest, &unit.report.feedback, &unit.report.final}) *error = reader.real();
-  unit.report.sweeps = static_cast<int>(reader.number());
+  unit.report.sweeps = reader.real();
   ASSAY_TRY(reader.finish());
   return unit;
 }

@@ -211,6 +211,28 @@ TEST(Descent, ScalesGoToTheirStoredOptimum) {
   }
 }
 
+TEST(Carry, IsTheProductOfErrorsAndATile) {
+  constexpr int kFrom = 48, kTo = 32;
+  CounterRandom random(3, 0);
+  const auto from = std::make_unique<Strip>(), to = std::make_unique<Strip>();
+  std::vector<float> tile(kColumns * kColumns);
+  for (float& value : tile) value = static_cast<float>(random.next_normal());
+  for (int j = 0; j < kColumns; ++j)
+    for (int r = 0; r < kRows; ++r) {
+      from->x[j][r] = static_cast<float>(random.next_normal());
+      from->v[j][r] = static_cast<float>(random.next_normal());
+      to->g[j][r] = static_cast<float>(j);
+    }
+  carry(tile.data(), *from, kFrom, *to, kTo);
+  for (int r = 0; r < kRows; ++r)
+    for (int c = 0; c < kColumns; ++c) {
+      double expected = c;
+      for (int j = 0; j < kFrom && c < kTo; ++j)
+        expected += static_cast<double>(from->x[j][r] - from->v[j][r]) * static_cast<double>(tile[static_cast<size_t>(j * kColumns + c)]);
+      EXPECT_NEAR(to->g[c][r], expected, 1e-4);
+    }
+}
+
 TEST(ColumnKernels, EqualBytesOnEveryLevelOfInstructions) {
   const auto run = [] {
     Toy toy(9);

@@ -133,17 +133,38 @@ TEST(EncodeCodes, ARowDependsOnThatRowOnly) {
     }
 }
 
-// What each vector level makes of the same rows.
-TEST(EncodeCodes, BytesOfGridTypesAreThoseOfEveryVectorLevel) {
-  const Case c = correlated(20, 256);
+// Rows worked on sixteen at a time by more threads than there are parts, by two and by one.
+TEST(EncodeCodes, ThreadsChangeNothing) {
+  const Case c = correlated();
   const SecondMoment moment = prepared(c.h);
-  for (const GridFormat* format : all_grid_formats()) {
-    SCOPED_TRACE(find_type(format->type)->name);
-    std::vector<std::byte> best = room_for(format->type, c.weight), limited = best;
-    ASSERT_TRUE(encode_codes(format->type, c.weight, moment, Codes::kBest, 0, best));
+  for (const GgmlType type : {GgmlType::kQ4_K, GgmlType::kTQ1_0, GgmlType::kIQ2_S})
+    for (const Codes codes : {Codes::kFeedback, Codes::kBest}) {
+      SCOPED_TRACE(std::string(find_type(type)->name) + " " + std::string(name_of(codes)));
+      std::vector<std::byte> alone = room_for(type, c.weight), shared = alone;
+      const auto expected = encode_codes(type, c.weight, moment, codes, 1, alone, 16);
+      ASSERT_TRUE(expected);
+      for (const int threads : {2, 5}) {
+        const auto report = encode_codes(type, c.weight, moment, codes, threads, shared, 16);
+        ASSERT_TRUE(report);
+        EXPECT_EQ(shared, alone);
+        EXPECT_EQ(report->nearest, expected->nearest);
+        EXPECT_EQ(report->final, expected->final);
+        EXPECT_EQ(report->sweeps, expected->sweeps);
+      }
+    }
+}
+
+// What each vector level makes of the same rows.
+TEST(EncodeCodes, BytesAreThoseOfEveryVectorLevel) {
+  const Case c = correlated(20);
+  const SecondMoment moment = prepared(c.h);
+  for (const GgmlType type : all_types()) {
+    SCOPED_TRACE(find_type(type)->name);
+    std::vector<std::byte> best = room_for(type, c.weight), limited = best;
+    ASSERT_TRUE(encode_codes(type, c.weight, moment, Codes::kBest, 0, best));
     for (const Simd level : {Simd::kPortable, Simd::kAvx2}) {
       limit_simd(level);
-      ASSERT_TRUE(encode_codes(format->type, c.weight, moment, Codes::kBest, 0, limited));
+      ASSERT_TRUE(encode_codes(type, c.weight, moment, Codes::kBest, 0, limited));
       limit_simd(Simd::kAvx512);
       EXPECT_EQ(limited, best);
     }
