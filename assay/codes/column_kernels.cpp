@@ -95,7 +95,7 @@ ASSAY_INLINE void descend_codes_with(const Codes& codes, const ScaleLayout& layo
     Float16 change[kStep];  // of e: minus the change of v
     for (int k = 0; k < kStep; ++k) {
       const int j = begin + k;
-      const float* row = moments.h + j * kColumns;
+      const float* row = moments.h + j * kStride;
       const Float16 v = load(strip.v[j]), g = load(strip.g[j]), h = lanes::splat(row[j]), code = load(strip.code[j]);
       const Choice choice = codes.nearest((v + g / h + grid.minimum) * grid.inverse);
       const Float16 value = grid.scale * choice.level - grid.minimum, step = value - v;
@@ -108,7 +108,7 @@ ASSAY_INLINE void descend_codes_with(const Codes& codes, const ScaleLayout& layo
       add_row(strip, row, begin, begin + kStep, change[k]);
     }
     if (all_zero(change)) continue;
-    const float* rows = moments.h + begin * kColumns;
+    const float* rows = moments.h + begin * kStride;
     add_rows(strip, rows, 0, begin, change);
     add_rows(strip, rows, begin + kStep, moments.columns, change);
   }
@@ -165,7 +165,7 @@ ASSAY_INLINE void carry_body(const float* tile, const Strip& from, int from_colu
 #pragma GCC unroll 16
     for (int c = 0; c < kPanel; ++c) sum[c] = load(to.g[begin + c]);
     for (int j = 0; j < from_columns; ++j) {
-      const float* row = tile + j * kColumns + begin;
+      const float* row = tile + j * kStride + begin;
 #pragma GCC unroll 16
       for (int c = 0; c < kPanel; ++c) sum[c] += e[j] * row[c];
     }

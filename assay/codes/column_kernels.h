@@ -12,6 +12,8 @@ namespace assay::codes {
 
 inline constexpr int kRows = 16;      // lanes
 inline constexpr int kColumns = 256;  // most columns of a block; all have a multiple of kPanel
+// Between rows of a tile of second moments: off a power of two, so that a panel of columns does not fall into a few sets of the cache.
+inline constexpr int kStride = kColumns + 16;
 inline constexpr int kPanel = 16;     // columns of a block that a product makes at once
 
 // One block of columns of sixteen rows; [column][row] and [group][row].
@@ -26,7 +28,7 @@ struct Strip {
   alignas(64) float error[kRows];                                          // feedback: sum of D r^2; descent: how much the error fell
 };
 
-// The block's part of the second moments, H = L diag(D) L^T with L unit lower triangular; all row-major with kColumns between rows.
+// The block's part of the second moments, H = L diag(D) L^T with L unit lower triangular; all row-major with kStride between rows.
 struct Moments {
   int columns = 0;
   const float* h = nullptr;
@@ -42,7 +44,7 @@ void feedback_error(const Moments& moments, Strip& strip);
 void descend_codes(const ScaleLayout& layout, const Moments& moments, Strip& strip);
 // Every group's scale and minimum, then units, each at its best with all else fixed; codes stay.
 void descend_scales(const ScaleLayout& layout, const Moments& moments, Strip& strip);
-// g of `to` += e of `from` times a tile of H or L, row-major with kColumns between rows: its rows are the columns of `from`.
+// g of `to` += e of `from` times a tile of H or L, row-major with kStride between rows: its rows are the columns of `from`.
 void carry(const float* tile, const Strip& from, int from_columns, Strip& to, int to_columns);
 // v from codes and scales.
 void decode(const ScaleLayout& layout, int columns, Strip& strip);

@@ -25,18 +25,18 @@ struct Metric {
 
 ASSAY_INLINE Metric own_metric(const Moments& moments, int begin) {
   Metric metric;
-  for (int i = 0; i < kOctet; ++i) std::copy_n(moments.h + (begin + i) * kColumns + begin, kOctet, metric.a[i]);
+  for (int i = 0; i < kOctet; ++i) std::copy_n(moments.h + (begin + i) * kStride + begin, kOctet, metric.a[i]);
   return metric;
 }
 
 // With the columns behind fixed and those before free to make up for it: L D L^T of the octet.
 ASSAY_INLINE Metric conditional_metric(const Moments& moments, int begin) {
   Metric metric;
-  const float* lower = moments.lower + begin * kColumns + begin;
+  const float* lower = moments.lower + begin * kStride + begin;
   for (int i = 0; i < kOctet; ++i)
     for (int j = 0; j <= i; ++j) {
       float sum = 0;
-      for (int k = 0; k <= j; ++k) sum += lower[i * kColumns + k] * lower[j * kColumns + k] * moments.diagonal[begin + k];
+      for (int k = 0; k <= j; ++k) sum += lower[i * kStride + k] * lower[j * kStride + k] * moments.diagonal[begin + k];
       metric.a[i][j] = metric.a[j][i] = sum;
     }
   return metric;
@@ -137,7 +137,7 @@ ASSAY_INLINE void feedback_body(const GridFormat& format, const Moments& moments
     Values target, r;
     for (int j = kOctet - 1; j >= 0; --j) {
       Float16 y = load(strip.g[begin + j]);
-      for (int i = j + 1; i < kOctet; ++i) y -= target.of[i] * moments.lower[(begin + i) * kColumns + begin + j];
+      for (int i = j + 1; i < kOctet; ++i) y -= target.of[i] * moments.lower[(begin + i) * kStride + begin + j];
       target.of[j] = y;
     }
     octet.g = {};
@@ -193,7 +193,7 @@ ASSAY_INLINE void descend_codes_body(const GridFormat& format, const Moments& mo
     for (int j = 0; j < kOctet; ++j) change[j] = old.of[j] - octet.v.of[j];
     if (all_zero(change)) continue;
     store_octet(octet, begin, blocks, strip);
-    add_rows(strip, moments.h + begin * kColumns, 0, moments.columns, change);
+    add_rows(strip, moments.h + begin * kStride, 0, moments.columns, change);
   }
   store(strip.error, load(strip.error) + fell);
 }

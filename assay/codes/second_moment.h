@@ -25,7 +25,7 @@ class SecondMoment {
   int columns(int64_t block) const;
   codes::Moments own(int64_t block) const;
 
-  // H[from, to], and L[from, to] for from >= to: [kColumns, kColumns], zero beyond the last column.
+  // H[from, to], and L[from, to] for from >= to: [kColumns, kStride], zero beyond the last column.
   const float* h(int64_t from, int64_t to) const { return tile(h_, from * blocks() + to); }
   const float* lower(int64_t from, int64_t to) const { return tile(lower_, from * (from + 1) / 2 + to); }
 
@@ -36,13 +36,13 @@ class SecondMoment {
 
  private:
   static const float* tile(const at::Tensor& tiles, int64_t i) {
-    return tiles.const_data_ptr<float>() + i * codes::kColumns * codes::kColumns;
+    return tiles.const_data_ptr<float>() + i * codes::kColumns * codes::kStride;
   }
 
   int64_t width_ = 0;
   double scale_ = 1;
   std::vector<float> importance_;
-  at::Tensor h_, lower_;  // [tiles, kColumns, kColumns]
+  at::Tensor h_, lower_;  // [tiles, kColumns, kStride]
   at::Tensor diagonal_;   // D, [k]
 };
 

@@ -52,8 +52,8 @@ Result<SecondMoment> SecondMoment::prepare(const at::Tensor& moment, double damp
   result.diagonal_ = size.square().to(at::kFloat);
 
   const int64_t blocks = result.blocks();
-  result.h_ = at::zeros({blocks * blocks, codes::kColumns, codes::kColumns});
-  result.lower_ = at::zeros({blocks * (blocks + 1) / 2, codes::kColumns, codes::kColumns});
+  result.h_ = at::zeros({blocks * blocks, codes::kColumns, codes::kStride});
+  result.lower_ = at::zeros({blocks * (blocks + 1) / 2, codes::kColumns, codes::kStride});
   for (int64_t from = 0, i = 0, triangular = 0; from < blocks; ++from) {
     for (int64_t to = 0; to < blocks; ++to) {
       const auto cut = [&](const at::Tensor& whole, const at::Tensor& tile) {

@@ -24,7 +24,7 @@ ASSAY_INLINE void add_row(Strip& strip, const float* weights, int begin, int end
 ASSAY_INLINE void add_rows(Strip& strip, const float* weights, int begin, int end, const Float16 (&change)[kStep]) {
   for (int c = begin; c < end; ++c) {
     Float16 sum = load(strip.g[c]);
-    for (int k = 0; k < kStep; ++k) sum += change[k] * weights[k * kColumns + c];
+    for (int k = 0; k < kStep; ++k) sum += change[k] * weights[k * kStride + c];
     store(strip.g[c], sum);
   }
 }
@@ -52,9 +52,9 @@ ASSAY_INLINE void walk_back(const Moments& moments, Strip& strip, const Before& 
       store(strip.v[j], value);
       error += missed * missed * moments.diagonal[j];
       passed[k] = x - value;
-      add_row(strip, moments.lower + j * kColumns, begin, j, passed[k]);
+      add_row(strip, moments.lower + j * kStride, begin, j, passed[k]);
     }
-    add_rows(strip, moments.lower + begin * kColumns, 0, begin, passed);
+    add_rows(strip, moments.lower + begin * kStride, 0, begin, passed);
   }
   store(strip.error, error);
 }
@@ -74,13 +74,13 @@ ASSAY_INLINE Slope slope_of(const Moments& moments, const Strip& strip, int begi
   constexpr int kAtOnce = 4;
   Slope slope;
   for (int first = begin; first < end; first += kAtOnce) {
-    const float* rows = moments.h + first * kColumns;
+    const float* rows = moments.h + first * kStride;
     Float16 product[kAtOnce] = {};  // of H's rows with the direction of the columns before `first`, twice, and of the square there
     for (int j = begin; j < first; ++j)
-      for (int k = 0; k < kAtOnce; ++k) product[k] += direction[j] * rows[k * kColumns + j];
+      for (int k = 0; k < kAtOnce; ++k) product[k] += direction[j] * rows[k * kStride + j];
     for (int k = 0; k < kAtOnce; ++k) {
       product[k] += product[k];
-      for (int m = 0; m < kAtOnce; ++m) product[k] += direction[first + m] * rows[k * kColumns + first + m];
+      for (int m = 0; m < kAtOnce; ++m) product[k] += direction[first + m] * rows[k * kStride + first + m];
       slope.numerator += direction[first + k] * load(strip.g[first + k]);
       slope.denominator += direction[first + k] * product[k];
     }
@@ -97,7 +97,7 @@ ASSAY_INLINE void move_along(const Moments& moments, Strip& strip, int begin, in
       store(strip.v[i + k], load(strip.v[i + k]) + move);
       change[k] = -move;
     }
-    add_rows(strip, moments.h + i * kColumns, 0, moments.columns, change);
+    add_rows(strip, moments.h + i * kStride, 0, moments.columns, change);
   }
 }
 

@@ -29,7 +29,7 @@ ScaleLayout toy_layout(int low, int high) {
 struct Toy {
   std::vector<double> h = std::vector<double>(kWidth * kWidth), lower = h;
   std::vector<double> diagonal = std::vector<double>(kWidth);
-  std::vector<float> h_padded = std::vector<float>(kColumns * kColumns), lower_padded = h_padded, diagonal_padded;
+  std::vector<float> h_padded = std::vector<float>(kColumns * kStride), lower_padded = h_padded, diagonal_padded;
   std::unique_ptr<Strip> strip = std::make_unique<Strip>();
 
   explicit Toy(uint64_t seed, bool diagonal_only = false) : diagonal_padded(kColumns, 1.0f) {
@@ -55,8 +55,8 @@ struct Toy {
     for (int i = 0; i < kWidth; ++i) {
       diagonal_padded[static_cast<size_t>(i)] = static_cast<float>(diagonal[static_cast<size_t>(i)]);
       for (int j = 0; j < kWidth; ++j) {
-        h_padded[static_cast<size_t>(i * kColumns + j)] = static_cast<float>(h[at(i, j)]);
-        lower_padded[static_cast<size_t>(i * kColumns + j)] = static_cast<float>(lower[at(i, j)]);
+        h_padded[static_cast<size_t>(i * kStride + j)] = static_cast<float>(h[at(i, j)]);
+        lower_padded[static_cast<size_t>(i * kStride + j)] = static_cast<float>(lower[at(i, j)]);
       }
     }
     *strip = {};
@@ -215,7 +215,7 @@ TEST(Carry, IsTheProductOfErrorsAndATile) {
   constexpr int kFrom = 48, kTo = 32;
   CounterRandom random(3, 0);
   const auto from = std::make_unique<Strip>(), to = std::make_unique<Strip>();
-  std::vector<float> tile(kColumns * kColumns);
+  std::vector<float> tile(kColumns * kStride);
   for (float& value : tile) value = static_cast<float>(random.next_normal());
   for (int j = 0; j < kColumns; ++j)
     for (int r = 0; r < kRows; ++r) {
@@ -228,7 +228,7 @@ TEST(Carry, IsTheProductOfErrorsAndATile) {
     for (int c = 0; c < kColumns; ++c) {
       double expected = c;
       for (int j = 0; j < kFrom && c < kTo; ++j)
-        expected += static_cast<double>(from->x[j][r] - from->v[j][r]) * static_cast<double>(tile[static_cast<size_t>(j * kColumns + c)]);
+        expected += static_cast<double>(from->x[j][r] - from->v[j][r]) * static_cast<double>(tile[static_cast<size_t>(j * kStride + c)]);
       EXPECT_NEAR(to->g[c][r], expected, 1e-4);
     }
 }
