@@ -10,6 +10,7 @@
 #include "assay/job/optimize.h"
 #include "assay/job/probe_variants.h"
 #include "assay/job/quantize_codes.h"
+#include "assay/job/study_qpsa.h"
 
 namespace assay {
 
@@ -25,6 +26,7 @@ class Engine {
   virtual Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, const RunSettings& settings,
                                                      Progress& progress) = 0;
+  virtual Result<StudyQpsaResult> study_qpsa(const StudyQpsaOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) = 0;
 };
 

@@ -11,6 +11,7 @@ Run declare_plan(CLI::App& app);
 Run declare_probe(CLI::App& app);
 Run declare_quantize(CLI::App& app);
 Run declare_score(CLI::App& app);
+Run declare_study(CLI::App& app);
 Run declare_sweep(CLI::App& app);
 Run declare_tokenize(CLI::App& app);
 
@@ -32,6 +33,8 @@ const std::vector<Command>& all_commands() {
        "  assay sweep demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K --chunks 4 --json table.json\n", declare_sweep, true},
       {"probe", "what any change does: weights, codes, blocks, attention, residual stream",
        "  assay probe demo/reference-9m --variants demo/variants.yaml --text demo/evaluation.txt --chunks 4\n", declare_probe, true},
+      {"study", "a pre-registered study and its verdict",
+       "  assay study qpsa q4.gguf --text demo/evaluation.txt --config studies/qpsa_demo.yaml --quick\n", declare_study},
       {"score", "predicted damage (curvature) of every tensor at every type",
        "  assay score demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K,Q6_K --chunks 8 --json table.json\n", declare_score},
       {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",

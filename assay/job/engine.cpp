@@ -32,6 +32,9 @@ class TorchEngine final : public Engine {
                                              Progress& progress) override {
     return guarded([&] { return assay::quantize_codes(options, settings, progress); });
   }
+  Result<StudyQpsaResult> study_qpsa(const StudyQpsaOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::study_qpsa(options, settings, progress); });
+  }
   Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::optimize(options, settings, progress); });
   }
