@@ -59,10 +59,12 @@ std::string text_of(const ProbeResult& result) {
     if (group.kind == VariantGroup::Kind::kJoint && ++shown <= kMostLines)
       joint.add({printable(result.variants[group.members[0]].name), with_interval(group.value)});
   if (shown > 0) text += "\n" + joint.text();
-  text += fmt::format("{} variants on {} windows, {} tokens scored each; noise floor {:.2g}, {} below it", group_digits(result.variants.size()),
-                      result.windows, group_digits(result.tokens_scored), result.noise_floor, group_digits(below));
+  text +=
+      fmt::format("{} variants on {} windows, {} tokens scored each; noise floor {:.2g}, {} below it", group_digits(result.variants.size()),
+                  result.windows, group_digits(result.tokens_scored), result.noise_floor, group_digits(below));
   if (broken > 0) text += fmt::format("; {} with logits that are not finite, counted as uniform there", group_digits(broken));
-  text += fmt::format("\ncost {:.1f} forward passes of the text in place of {}\n", result.forward_equivalents / static_cast<double>(std::max<uint64_t>(1, result.windows)),
+  text += fmt::format("\ncost {:.1f} forward passes of the text in place of {}\n",
+                      result.forward_equivalents / static_cast<double>(std::max<uint64_t>(1, result.windows)),
                       group_digits(result.variants.size()));
   for (const std::string& note : result.notes) text += "note: " + note + "\n";
   return text;
@@ -97,15 +99,10 @@ Run declare_probe(CLI::App& app) {
     Json variants = Json::array(), groups = Json::array();
     for (const ProbedVariant& variant : result.variants) variants.push_back(variant_json(variant));
     for (const ProbedGroup& group : result.groups) groups.push_back(group_json(group, result));
-    outcome.result = {{"variants", std::move(variants)},
-                      {"groups", std::move(groups)},
-                      {"notes", result.notes},
-                      {"base_nll", result.base_nll},
-                      {"tokens_scored", result.tokens_scored},
-                      {"windows", result.windows},
-                      {"documents", result.documents},
-                      {"interval", result.interval_unit},
-                      {"forward_equivalents", result.forward_equivalents}};
+    outcome.result = {
+        {"variants", std::move(variants)}, {"groups", std::move(groups)},           {"notes", result.notes},
+        {"base_nll", result.base_nll},     {"tokens_scored", result.tokens_scored}, {"windows", result.windows},
+        {"documents", result.documents},   {"interval", result.interval_unit},      {"forward_equivalents", result.forward_equivalents}};
     outcome.run_facts = {{"measured_seconds", result.seconds}};
     add_units(result.units, outcome);
     outcome.text = text_of(result);

@@ -110,9 +110,10 @@ std::string text_of(const StudyQpsaResult& study) {
   add_convergence(result, text);
   add_shortcut(result, text);
   add_verdicts(result, text);
-  text += fmt::format("perplexity {:.4f} on {} tokens, noise floor {:.2g}; {} samples per matrix, {} of them not finite; {:.0f} forward passes\n",
-                      result.base_ppl, group_digits(result.tokens_scored), result.noise_floor, group_digits(result.samples),
-                      group_digits(result.non_finite), study.forward_equivalents);
+  text += fmt::format(
+      "perplexity {:.4f} on {} tokens, noise floor {:.2g}; {} samples per matrix, {} of them not finite; {:.0f} forward passes\n",
+      result.base_ppl, group_digits(result.tokens_scored), result.noise_floor, group_digits(result.samples),
+      group_digits(result.non_finite), study.forward_equivalents);
   for (const std::string& note : result.notes) text += "note: " + note + "\n";
   return text;
 }
@@ -144,7 +145,7 @@ Status prepare(Options& options, const TextOptions& text, const Common& common) 
   }
   if (common.seed != 0) config.seed = common.seed;
   using Only = StudyQpsaOptions::Only;
-  const std::map<std::string, Only> stages = {{"", Only::kAll},          {"score", Only::kScore}, {"baseline", Only::kBaseline},
+  const std::map<std::string, Only> stages = {{"", Only::kAll},        {"score", Only::kScore}, {"baseline", Only::kBaseline},
                                               {"prune", Only::kPrune}, {"loop", Only::kLoop},   {"convergence", Only::kConvergence}};
   options.study.only = stages.at(options.only);
   options.study.text = {text.path, text.windows};
@@ -160,7 +161,8 @@ Run declare_study(CLI::App& app) {
   app.add_option("study", *study, "which study: qpsa")->required()->check(CLI::IsMember({"qpsa"}));
   app.add_option("model", options->study.model, "GGUF file or Hugging Face directory")->required();
   app.add_option("--config", options->config, "protocol and criteria (studies/*.yaml)");
-  app.add_option("--only", options->only, "one stage and what it needs")->check(CLI::IsMember({"score", "baseline", "prune", "loop", "convergence"}));
+  app.add_option("--only", options->only, "one stage and what it needs")
+      ->check(CLI::IsMember({"score", "baseline", "prune", "loop", "convergence"}));
   app.add_flag("--quick", options->study.quick, "few samples; the gradient gives the level score");
   app.add_option("--methods", options->methods, "scores to make, comma-separated: qpsa_byte,qpsa_level");
   app.add_option("--rankings", options->rankings, "JSON file {method: [layers, most important first]}");

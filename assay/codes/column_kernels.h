@@ -14,7 +14,7 @@ inline constexpr int kRows = 16;      // lanes
 inline constexpr int kColumns = 256;  // most columns of a block; all have a multiple of kPanel
 // Between rows of a tile of second moments: off a power of two, so that a panel of columns does not fall into a few sets of the cache.
 inline constexpr int kStride = kColumns + 16;
-inline constexpr int kPanel = 16;     // columns of a block that a product makes at once
+inline constexpr int kPanel = 16;  // columns of a block that a product makes at once
 
 // One block of columns of sixteen rows; [column][row] and [group][row].
 struct Strip {

@@ -72,7 +72,8 @@ Result<DepthSearchResult> search_half_blocks(QpsaRunner& runner, const std::vect
   ASSAY_ASSIGN(std::vector<VariantEffect> effects, evaluate(states));
   State parent = states[fittest(effects)];
   VariantEffect best = effects[fittest(effects)];
-  const int generations = std::clamp(static_cast<int>(static_cast<double>(k) * static_cast<double>(static_cast<int>(n) - k) / 1.5), 1, kMostGenerations);
+  const int generations =
+      std::clamp(static_cast<int>(static_cast<double>(k) * static_cast<double>(static_cast<int>(n) - k) / 1.5), 1, kMostGenerations);
   for (int generation = 0; generation < generations; ++generation) {
     states.assign(1, parent);
     for (int child = 0; child < kOffspring; ++child) {

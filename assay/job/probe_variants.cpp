@@ -28,12 +28,11 @@ Interval interaction(const std::vector<size_t>& members, const ObservedVariants&
 }
 
 Interval two_sided(const std::vector<size_t>& members, const ObservedVariants& observed, uint64_t seed) {
-  return bootstrap_pair(
-      observed[members[0]], observed[members[1]],
-      [](const WindowSums& a, const WindowSums& b) {
-        return 0.5 * (std::fabs(mean_of(a.nll_difference, a)) + std::fabs(mean_of(b.nll_difference, b)));
-      },
-      {kResamples, seed});
+  return bootstrap_pair(observed[members[0]], observed[members[1]],
+                        [](const WindowSums& a, const WindowSums& b) {
+                          return 0.5 * (std::fabs(mean_of(a.nll_difference, a)) + std::fabs(mean_of(b.nll_difference, b)));
+                        },
+                        {kResamples, seed});
 }
 
 void override_families(const ProbeOptions& options, VariantFile& file) {

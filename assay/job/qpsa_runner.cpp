@@ -25,8 +25,8 @@ std::vector<SparseWeight> sparse_of(const ResolvedVariant& variant) {
 
 }  // namespace
 
-Result<std::unique_ptr<QpsaRunner>> QpsaRunner::open(const std::string& model, const TextInput& text,
-                                                     const RunSettings& settings, Progress& progress) {
+Result<std::unique_ptr<QpsaRunner>> QpsaRunner::open(const std::string& model, const TextInput& text, const RunSettings& settings,
+                                                     Progress& progress) {
   apply_settings(settings);
   std::unique_ptr<QpsaRunner> runner(new QpsaRunner);
   ASSAY_ASSIGN(runner->model_, open_model(model, settings, progress));
@@ -68,8 +68,7 @@ Result<std::vector<VariantEffect>> QpsaRunner::measure(std::span<const Variant> 
     named.push_back({hash_of(variants[v]), std::move(resolved)});
     places.push_back(v);
   }
-  ASSAY_ASSIGN(const ObservedVariants observed,
-               measure_variants(model_, set_.windows, named, *store_, {sweep_, ""}, *progress_));
+  ASSAY_ASSIGN(const ObservedVariants observed, measure_variants(model_, set_.windows, named, *store_, {sweep_, ""}, *progress_));
   for (size_t i = 0; i < places.size(); ++i) {
     WindowTotals totals;
     for (const WindowSums& window : observed[i]) totals.add(window);
@@ -141,7 +140,8 @@ Status QpsaRunner::predict(QpsaSamples& samples, const std::vector<int>& layers,
   std::vector<uint64_t> counts(all.size());
   const auto wanted = [&](int layer, const std::string& tensor) {
     return std::find(layers.begin(), layers.end(), layer) != layers.end() &&
-           std::any_of(tensors.begin(), tensors.end(), [&](const std::string& role) { return tensor.find('.' + role + '.') != std::string::npos; });
+           std::any_of(tensors.begin(), tensors.end(),
+                       [&](const std::string& role) { return tensor.find('.' + role + '.') != std::string::npos; });
   };
   const auto sink = [&](int layer, const std::string& name, const at::Tensor& gradient) -> Status {
     const TensorInfo* info = model_.checkpoint->find(name);

@@ -35,8 +35,8 @@ struct QpsaSamples {
 
 class QpsaRunner {
  public:
-  static Result<std::unique_ptr<QpsaRunner>> open(const std::string& model, const TextInput& text,
-                                                  const RunSettings& settings, Progress& progress);
+  static Result<std::unique_ptr<QpsaRunner>> open(const std::string& model, const TextInput& text, const RunSettings& settings,
+                                                  Progress& progress);
 
   int layers() const { return model_.network->hyper().layers; }
   const OpenModel& model() const { return model_; }

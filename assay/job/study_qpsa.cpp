@@ -24,7 +24,8 @@ constexpr double kGradientCost = 3;  // one forward and one backward, in forward
 
 Variant leave_out(const std::vector<int>& layers) {
   Variant variant;
-  for (const int layer : layers) variant.schedule.push_back({ScheduleEdit::Action::kSkip, layer, layer, ScheduleEdit::Part::kBlock, 1, 1, {}});
+  for (const int layer : layers)
+    variant.schedule.push_back({ScheduleEdit::Action::kSkip, layer, layer, ScheduleEdit::Part::kBlock, 1, 1, {}});
   return variant;
 }
 
@@ -112,7 +113,8 @@ class QpsaStudy {
   }
 
   double naive_cost() const {
-    return 2.0 * static_cast<double>(config_.tensors.size() * layers_.size() * samples()) * static_cast<double>(runner_.set().windows.size());
+    return 2.0 * static_cast<double>(config_.tensors.size() * layers_.size() * samples()) *
+           static_cast<double>(runner_.set().windows.size());
   }
 
   Status score() {
@@ -150,8 +152,8 @@ class QpsaStudy {
     ASSAY_TRY(runner_.predict(levels_, layers_, config_.tensors, shortcut));
     compare_shortcut(levels_.effects, levels_.predicted, levels_.both_sides, runner_.layers(), shortcut);
     shortcut.forward_equivalents = kGradientCost * static_cast<double>(runner_.set().windows.size());
-    shortcut.naive_forward_equivalents =
-        2.0 * static_cast<double>(config_.tensors.size() * layers_.size() * config_.samples) * static_cast<double>(runner_.set().windows.size());
+    shortcut.naive_forward_equivalents = 2.0 * static_cast<double>(config_.tensors.size() * layers_.size() * config_.samples) *
+                                         static_cast<double>(runner_.set().windows.size());
     QpsaMethod& method = add_method("qpsa_gradient", shortcut.scores);
     method.forward_equivalents = shortcut.forward_equivalents;
     result_.shortcut = std::move(shortcut);
@@ -180,8 +182,7 @@ class QpsaStudy {
     ASSAY_ASSIGN(const std::vector<VariantEffect> effects, runner_.measure(variants));
     std::vector<double> ablation(static_cast<size_t>(runner_.layers()), -INFINITY);
     for (size_t i = 0; i < layers_.size(); ++i) ablation[static_cast<size_t>(layers_[i])] = effects[i].nll_difference;
-    add_method("layer_ablation", ablation).forward_equivalents =
-        static_cast<double>(layers_.size() * runner_.set().windows.size());
+    add_method("layer_ablation", ablation).forward_equivalents = static_cast<double>(layers_.size() * runner_.set().windows.size());
     return weight_norms();
   }
 
@@ -242,7 +243,8 @@ class QpsaStudy {
   std::vector<int> random_layers(int k, int draw) const {
     std::vector<int> pool = layers_;
     CounterRandom random(config_.seed, 0x7072756e65, static_cast<uint64_t>(draw));
-    for (int i = 0; i < k; ++i) std::swap(pool[static_cast<size_t>(i)], pool[static_cast<size_t>(i) + random.next_below(pool.size() - static_cast<size_t>(i))]);
+    for (int i = 0; i < k; ++i)
+      std::swap(pool[static_cast<size_t>(i)], pool[static_cast<size_t>(i) + random.next_below(pool.size() - static_cast<size_t>(i))]);
     pool.resize(static_cast<size_t>(k));
     std::sort(pool.begin(), pool.end());
     return pool;
@@ -263,8 +265,9 @@ class QpsaStudy {
         candidates.push_back(layer);
       }
       ASSAY_ASSIGN(const std::vector<VariantEffect> effects, runner_.measure(variants));
-      const auto best = std::min_element(effects.begin(), effects.end(),
-                                         [](const VariantEffect& a, const VariantEffect& b) { return a.nll_difference < b.nll_difference; });
+      const auto best = std::min_element(effects.begin(), effects.end(), [](const VariantEffect& a, const VariantEffect& b) {
+        return a.nll_difference < b.nll_difference;
+      });
       out.push_back(candidates[static_cast<size_t>(best - effects.begin())]);
       const double ratio = std::exp(best->nll_difference);
       if (k == 1) result_.pruning.push_back({"optimum", 1, ratio, {}, out});
@@ -311,7 +314,8 @@ class QpsaStudy {
   Variant replaced(const std::vector<int>& ranking, int k) const {
     std::vector<int> order(static_cast<size_t>(runner_.layers()));
     std::iota(order.begin(), order.end(), 0);
-    for (int i = 0; i < k; ++i) order[static_cast<size_t>(ranking[ranking.size() - 1 - static_cast<size_t>(i)])] = ranking[static_cast<size_t>(i)];
+    for (int i = 0; i < k; ++i)
+      order[static_cast<size_t>(ranking[ranking.size() - 1 - static_cast<size_t>(i)])] = ranking[static_cast<size_t>(i)];
     Variant variant;
     variant.schedule.push_back({ScheduleEdit::Action::kOrder, 0, 0, ScheduleEdit::Part::kBlock, 1, 1, order});
     return variant;

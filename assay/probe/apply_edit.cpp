@@ -141,6 +141,8 @@ uint64_t selected(const WeightEdit& edit, const EditedTensor& tensor) {
   return box_of(edit.where, tensor).size();
 }
 
-Status apply_edit(const WeightEdit& edit, const EditedTensor& tensor, std::vector<OldValue>* old) { return Editor(edit, tensor, old).run(); }
+Status apply_edit(const WeightEdit& edit, const EditedTensor& tensor, std::vector<OldValue>* old) {
+  return Editor(edit, tensor, old).run();
+}
 
 }  // namespace assay

@@ -1,7 +1,6 @@
-#include "assay/probe/loss_gradient.h"
-
 #include "assay/base/sum.h"
 #include "assay/model/stored_product.h"
+#include "assay/probe/loss_gradient.h"
 #include "assay/probe/sweep.h"
 
 namespace assay {
@@ -55,7 +54,8 @@ class LossGradient {
         const int64_t n = std::min(kHeadRows, scored - first), row = s * tokens_ + begin + first;
         const at::Tensor rows = h.narrow(0, row, n);
         at::Tensor p = at::log_softmax(network_.head().multiply(network_.final_norm(rows)).to(at::kCPU), -1);
-        for (int64_t r = 0; r < n; ++r) sum.add(-static_cast<double>(p[r][labels[static_cast<size_t>(s * scored + first + r)]].item<float>()));
+        for (int64_t r = 0; r < n; ++r)
+          sum.add(-static_cast<double>(p[r][labels[static_cast<size_t>(s * scored + first + r)]].item<float>()));
         p.exp_();
         for (int64_t r = 0; r < n; ++r) p[r][labels[static_cast<size_t>(s * scored + first + r)]].sub_(1);
         g.narrow(0, row, n).copy_(network_.final_norm_gradient(rows, multiply_stored(p.div_(count), weight)));

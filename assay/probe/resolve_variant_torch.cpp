@@ -16,12 +16,13 @@ Result<at::Tensor> matrix_of(const Safetensors& file, const std::string& name, c
   const SafetensorInfo* info = file.find(name);
   if (info == nullptr) return fail(ErrorCode::kMismatch, {path, "has no tensor '" + printable(name) + "'", "", ""});
   if (info->dtype != "F32" || info->shape.size() != 2)
-    return fail(ErrorCode::kMismatch, {path + ": tensor '" + printable(name) + "'", "is " + info->dtype + " with " +
-                                       std::to_string(info->shape.size()) + " dimensions", "a float32 matrix is needed", ""});
+    return fail(ErrorCode::kMismatch,
+                {path + ": tensor '" + printable(name) + "'",
+                 "is " + info->dtype + " with " + std::to_string(info->shape.size()) + " dimensions", "a float32 matrix is needed", ""});
   at::Tensor values = at::empty({static_cast<int64_t>(info->shape[0]), static_cast<int64_t>(info->shape[1])});
   ASSAY_TRY(file.read(*info, 0, std::as_writable_bytes(std::span(values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())))));
-  if (!at::isfinite(values).all().item<bool>()) return fail(ErrorCode::kBadInput, {path + ": tensor '" + printable(name) + "'",
-                                                            "holds NaN or infinite values", "", "a damaged file?"});
+  if (!at::isfinite(values).all().item<bool>())
+    return fail(ErrorCode::kBadInput, {path + ": tensor '" + printable(name) + "'", "holds NaN or infinite values", "", "a damaged file?"});
   return values;
 }
 
@@ -103,7 +104,8 @@ struct VariantResolver::State {
       last.values = last.values.clone();
       last.name = tensor;
     }
-    return EditedTensor{info, &network->hyper(), last.stored, {last.values.mutable_data_ptr<float>(), static_cast<size_t>(last.values.numel())}};
+    return EditedTensor{
+        info, &network->hyper(), last.stored, {last.values.mutable_data_ptr<float>(), static_cast<size_t>(last.values.numel())}};
   }
 
   // Few weights: made now, undone in the copy at hand.
@@ -168,7 +170,8 @@ struct VariantResolver::State {
   }
 
   Result<std::function<Result<WeightChange>()>> maker(const TensorEdits& edits) {
-    const bool in_place = std::all_of(edits.edits.begin(), edits.edits.end(), [](const WeightEdit& e) { return applies_in_place(e.action); });
+    const bool in_place =
+        std::all_of(edits.edits.begin(), edits.edits.end(), [](const WeightEdit& e) { return applies_in_place(e.action); });
     if (in_place) {
       const EditedTensor shape{network->checkpoint().find(edits.tensor), &network->hyper(), {}, {}};
       uint64_t count = 0;

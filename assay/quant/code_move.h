@@ -32,7 +32,7 @@ enum class CodeMoveKind : uint8_t {
 CodeMoveKind code_move_kind(GgmlType type);
 
 struct CodeMove {
-  bool saturated = false;             // there is no code that way: nothing was changed
+  bool saturated = false;              // there is no code that way: nothing was changed
   std::vector<DecodedChange> changes;  // the weight asked for comes first, also where its scale is 0 and its value stays; then companions
 };
 
@@ -62,7 +62,7 @@ std::span<const ByteRegion> byte_regions(GgmlType type);
 struct ByteMove {
   const ByteRegion* region = nullptr;
   std::vector<DecodedChange> changes;  // weights whose value differs, in order; from NaN to NaN and from 0 to -0 are none
-  uint32_t nan = 0, infinite = 0;     // how many of their new values are
+  uint32_t nan = 0, infinite = 0;      // how many of their new values are
   bool finite() const { return nan + infinite == 0; }
 };
 

@@ -66,7 +66,8 @@ std::optional<double> split_half(std::span<const SampledEffect> effects, int lay
 std::vector<int> ranked(std::span<const double> values) {
   std::vector<int> order(values.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return values[static_cast<size_t>(a)] > values[static_cast<size_t>(b)]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return values[static_cast<size_t>(a)] > values[static_cast<size_t>(b)]; });
   return order;
 }
 
@@ -86,7 +87,8 @@ std::vector<RankInterval> rank_intervals(std::span<const SampledEffect> effects,
       means[layer] = own.empty() ? 0 : sum / static_cast<double>(own.size());
     }
     const std::vector<int> order = ranked(means);
-    for (size_t place = 0; place < order.size(); ++place) ranks[static_cast<size_t>(order[place])].push_back(static_cast<double>(place + 1));
+    for (size_t place = 0; place < order.size(); ++place)
+      ranks[static_cast<size_t>(order[place])].push_back(static_cast<double>(place + 1));
   }
   std::vector<RankInterval> intervals;
   for (std::vector<double>& own : ranks) {

@@ -46,8 +46,9 @@ Result<bool> parse_flag(const json& node, const JsonPlace& place) {
 }
 
 Result<QpsaConfig> parse(const json& tree, const std::string& who) {
-  constexpr std::string_view kKeys[] = {"name",  "tensors",      "layers",    "samples_per_matrix", "convergence", "k",    "methods", "rankings",
-                                        "gammas", "times", "random_draws", "byte_mode", "level_mode", "criteria", "seed"};
+  constexpr std::string_view kKeys[] = {"name",     "tensors", "layers", "samples_per_matrix", "convergence", "k",          "methods",
+                                        "rankings", "gammas",  "times",  "random_draws",       "byte_mode",   "level_mode", "criteria",
+                                        "seed"};
   ASSAY_ASSIGN(const JsonObject object, JsonObject::open(tree, {who, ""}, kKeys));
   QpsaConfig config;
   const auto text = [](const json& node, const JsonPlace& place) { return json_string(node, place, kLongestName); };
@@ -129,7 +130,8 @@ Result<std::map<std::string, std::vector<int>>> read_rankings(const std::string&
   if (!envelope) return parse_rankings(tree, root);
   const JsonPlace place = root.key("result").key("methods");
   const auto methods = tree["result"].find("methods");
-  if (methods == tree["result"].end() || !methods->is_array()) return place.refuse("is not there", "the output of `assay study qpsa` has it");
+  if (methods == tree["result"].end() || !methods->is_array())
+    return place.refuse("is not there", "the output of `assay study qpsa` has it");
   json plain = json::object();
   for (size_t i = 0; i < methods->size(); ++i) {
     const json& one = (*methods)[i];
@@ -143,7 +145,8 @@ Result<std::map<std::string, std::vector<int>>> read_rankings(const std::string&
 std::string criteria_hash(const QpsaConfig& config) {
   Sha256 hash;
   for (const Criterion& one : config.criteria.empty() ? default_criteria() : config.criteria)
-    hash.add(one.name + '|' + one.statistic + '|' + (one.rule == Criterion::Rule::kBelow ? "<" : ">=") + std::to_string(one.threshold) + ';');
+    hash.add(one.name + '|' + one.statistic + '|' + (one.rule == Criterion::Rule::kBelow ? "<" : ">=") + std::to_string(one.threshold) +
+             ';');
   return hash.hex();
 }
 

@@ -17,17 +17,17 @@ namespace assay {
 struct QpsaConfig {
   std::string name = "qpsa";
   std::vector<std::string> tensors = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
-  std::vector<LayerRange> layers;           // empty: all
-  uint64_t samples = 100;                   // per matrix, each both ways
-  std::vector<uint64_t> convergence;        // sample sizes; the largest is what is measured then
-  std::vector<int> k = {1, 2, 4, 8};        // layers left out
-  std::vector<std::string> methods;         // rankings to compare; empty: all
+  std::vector<LayerRange> layers;                    // empty: all
+  uint64_t samples = 100;                            // per matrix, each both ways
+  std::vector<uint64_t> convergence;                 // sample sizes; the largest is what is measured then
+  std::vector<int> k = {1, 2, 4, 8};                 // layers left out
+  std::vector<std::string> methods;                  // rankings to compare; empty: all
   std::map<std::string, std::vector<int>> rankings;  // given ones: {method: [layers, most important first]}
-  std::vector<double> gammas = {1, 0.5};    // of repeated layers
-  int times = 2;                            // runs of a repeated layer
+  std::vector<double> gammas = {1, 0.5};             // of repeated layers
+  int times = 2;                                     // runs of a repeated layer
   int random_draws = 20;
   bool byte_mode = true, level_mode = true;
-  std::vector<Criterion> criteria;          // empty: the defaults below
+  std::vector<Criterion> criteria;  // empty: the defaults below
   uint64_t seed = 42;
 };
 

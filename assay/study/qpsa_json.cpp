@@ -8,16 +8,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json optional(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
-Json pair(const std::optional<std::pair<double, double>>& value) {
-  return value ? Json::array({value->first, value->second}) : Json();
-}
+Json pair(const std::optional<std::pair<double, double>>& value) { return value ? Json::array({value->first, value->second}) : Json(); }
 
 Json method_json(const QpsaMethod& method) {
   Json ranks = Json::array();
   for (const RankInterval& rank : method.ranks) ranks.push_back({rank.low, rank.high});
-  return {{"name", method.name},           {"scores", method.scores},
-          {"standard_errors", method.errors}, {"ranking", method.ranking},
-          {"rank_ci95", std::move(ranks)}, {"split_half", optional(method.split_half)},
+  return {{"name", method.name},
+          {"scores", method.scores},
+          {"standard_errors", method.errors},
+          {"ranking", method.ranking},
+          {"rank_ci95", std::move(ranks)},
+          {"split_half", optional(method.split_half)},
           {"forward_equivalents", method.forward_equivalents}};
 }
 
@@ -34,26 +35,45 @@ Json verdict_json(const Verdict& verdict) {
 }  // namespace
 
 Json to_json(const QpsaResult& result) {
-  Json json = {{"layers", result.layers},         {"base_ppl", result.base_ppl}, {"tokens_scored", result.tokens_scored},
-               {"samples_per_matrix", result.samples}, {"non_finite", result.non_finite}};
+  Json json = {{"layers", result.layers},
+               {"base_ppl", result.base_ppl},
+               {"tokens_scored", result.tokens_scored},
+               {"samples_per_matrix", result.samples},
+               {"non_finite", result.non_finite}};
   Json methods = Json::array(), correlations = Json::array(), pruning = Json::array(), loops = Json::array(), convergence = Json::array(),
        regions = Json::array(), statistics = Json::array(), verdicts = Json::array();
   for (const QpsaMethod& method : result.methods) methods.push_back(method_json(method));
   for (const auto& [name, one] : result.correlations)
     correlations.push_back({{"of", name}, {"rho", one.rho}, {"ci95", pair(one.interval)}, {"apart_from_zero", one.apart_from_zero()}});
   for (const QpsaPruning& one : result.pruning)
-    pruning.push_back({{"method", one.method}, {"k", one.k}, {"ppl_ratio", one.ppl_ratio}, {"quartiles", pair(one.quartiles)},
+    pruning.push_back({{"method", one.method},
+                       {"k", one.k},
+                       {"ppl_ratio", one.ppl_ratio},
+                       {"quartiles", pair(one.quartiles)},
                        {"left_out", one.left_out}});
   for (const QpsaLoop& one : result.loops)
-    loops.push_back({{"form", one.form}, {"first", one.first}, {"last", one.last}, {"times", one.times}, {"gamma", one.gamma},
+    loops.push_back({{"form", one.form},
+                     {"first", one.first},
+                     {"last", one.last},
+                     {"times", one.times},
+                     {"gamma", one.gamma},
                      {"ln_ppl_ratio", one.nll_difference}});
   for (const QpsaConvergence& one : result.convergence)
-    convergence.push_back({{"method", one.method}, {"samples_per_matrix", one.samples}, {"rho_to_largest", optional(one.rho_to_largest)},
-                           {"split_half", optional(one.split_half)}, {"mean_relative_error", one.mean_relative_error},
-                           {"same_top_4", one.same_top_4}, {"same_bottom_5", one.same_bottom_5}});
+    convergence.push_back({{"method", one.method},
+                           {"samples_per_matrix", one.samples},
+                           {"rho_to_largest", optional(one.rho_to_largest)},
+                           {"split_half", optional(one.split_half)},
+                           {"mean_relative_error", one.mean_relative_error},
+                           {"same_top_4", one.same_top_4},
+                           {"same_bottom_5", one.same_bottom_5}});
   for (const QpsaRegion& one : result.regions)
-    regions.push_back({{"type", one.type}, {"region", one.region}, {"bytes", one.bytes}, {"non_finite", one.non_finite},
-                       {"mean_effect", one.mean_effect}, {"share_of_score", one.share_of_score}, {"share_of_bytes", one.share_of_bytes},
+    regions.push_back({{"type", one.type},
+                       {"region", one.region},
+                       {"bytes", one.bytes},
+                       {"non_finite", one.non_finite},
+                       {"mean_effect", one.mean_effect},
+                       {"share_of_score", one.share_of_score},
+                       {"share_of_bytes", one.share_of_bytes},
                        {"mean_weights_changed", one.mean_weights_changed}});
   for (const Statistic& one : result.statistics)
     statistics.push_back({{"name", one.name}, {"value", one.value}, {"ci95", pair(one.interval)}});

@@ -53,12 +53,12 @@ struct QpsaRegion {
 // |g . step| of every weight by one gradient, against one-level effects measured one by one.
 struct QpsaShortcut {
   uint64_t weights_compared = 0, weights_scored = 0;
-  std::optional<double> rho_weights;       // predicted with measured, weight by weight
-  double sum_ratio = 0;                    // sum measured over sum predicted
-  double second_order_share = 0;           // mean |(up + down) / 2| over mean effect
-  std::optional<double> rho_layers_same;   // layer scores of the same samples, predicted with measured
-  std::optional<double> rho_layers_all;    // measured samples against the mean over all weights
-  std::vector<double> scores;              // per layer, all weights
+  std::optional<double> rho_weights;      // predicted with measured, weight by weight
+  double sum_ratio = 0;                   // sum measured over sum predicted
+  double second_order_share = 0;          // mean |(up + down) / 2| over mean effect
+  std::optional<double> rho_layers_same;  // layer scores of the same samples, predicted with measured
+  std::optional<double> rho_layers_all;   // measured samples against the mean over all weights
+  std::vector<double> scores;             // per layer, all weights
   double forward_equivalents = 0, naive_forward_equivalents = 0;
 };
 
