@@ -12,6 +12,7 @@
 #include "assay/base/progress.h"
 #include "assay/base/result.h"
 #include "assay/engine.h"
+#include "assay/hub/transfer.h"
 
 namespace assay::cli {
 
@@ -45,6 +46,8 @@ struct Context {
   RunSettings settings;
   // Opens the engine library on first use.
   std::function<Result<Engine*>()> engine;
+  // Opens the transfer library on first use.
+  std::function<Result<TransferFactory*>()> transfers;
 };
 
 using Run = std::function<Result<Outcome>(Context&)>;
@@ -58,6 +61,14 @@ struct Command {
 };
 
 const std::vector<Command>& all_commands();
+
+// What MODEL and a text may be, for help texts.
+inline constexpr const char* kModelHelp = "GGUF file, Hugging Face directory, .safetensors file, or OWNER/NAME[:TYPE] on the hub";
+inline constexpr const char* kTextHelp = "text file, - for standard input, or wikitext-2:test|validation|train";
+// A MODEL or text that is not on disk but on the hub is fetched (or found in the hub's cache), and its name replaced by its path. Every
+// command calls these first for each of its models and texts (cli/locate.cpp).
+Status locate_model(std::string& model, Context& context);
+Status locate_text(std::string& text, Context& context);
 
 // Options that several commands share.
 struct TextOptions {

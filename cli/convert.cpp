@@ -11,12 +11,13 @@ Run declare_convert(CLI::App& app) {
     std::string model, output, type = "auto";
   };
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "Hugging Face directory, .safetensors file, or GGUF")->required();
+  app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--output,-o", options->output, "GGUF to write")->required();
   app.add_option("--outtype", options->type, "auto (as stored), f32, f16, bf16 or q8_0")
       ->check(CLI::IsMember({"auto", "f32", "f16", "bf16", "q8_0"}))
       ->capture_default_str();
   return [options](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(locate_model(options->model, context));
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
     ASSAY_ASSIGN(const OutputRequest request, conversion_request(*checkpoint, options->type));
     ASSAY_ASSIGN(const OutputFile output, plan_output(*checkpoint, request));

@@ -52,13 +52,15 @@ Outcome outcome_of(const MakeTableResult& made, const Options& options) {
 
 std::shared_ptr<Options> add_options(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->table.model, "GGUF file or Hugging Face directory")->required();
+  app.add_option("model", options->table.model, kModelHelp)->required();
   app.add_option("--types", options->types, "ggml types, comma-separated")->capture_default_str();
   app.add_option("--imatrix", options->table.imatrix, "importance matrix for the encoders");
   return options;
 }
 
-Status prepare(Options& options, const TextOptions& text) {
+Status prepare(Options& options, TextOptions& text, Context& context) {
+  ASSAY_TRY(locate_model(options.table.model, context));
+  ASSAY_TRY(locate_text(text.path, context));
   ASSAY_ASSIGN(options.table.types, parse_types(options.types));
   options.table.text = {text.path, text.windows};
   return {};
@@ -79,7 +81,7 @@ Run declare_sweep(CLI::App& app) {
                  "measure on top of this recipe: all other tensors have its types, and damage is what the tensor adds to that");
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
-    ASSAY_TRY(prepare(*options, *text));
+    ASSAY_TRY(prepare(*options, *text, context));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const MakeTableResult made, engine->measure_table(options->table, context.settings, context.progress));
     return outcome_of(made, *options);
@@ -99,7 +101,7 @@ Run declare_score(CLI::App& app) {
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
     (void)scores;
-    ASSAY_TRY(prepare(*options, *text));
+    ASSAY_TRY(prepare(*options, *text, context));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const MakeTableResult made, engine->predict_table(options->table, context.settings, context.progress));
     return outcome_of(made, *options);

@@ -77,15 +77,18 @@ void add_comparison(const Observation& seen, const EvaluateResult& evaluated, ui
 
 Run declare_eval(CLI::App& app) {
   auto options = std::make_shared<EvaluateOptions>();
-  app.add_option("model", options->model, "GGUF file, Hugging Face directory, or .safetensors file")->required();
-  app.add_option("--base", options->base, "the model to compare with");
+  app.add_option("model", options->model, kModelHelp)->required();
+  app.add_option("--base", options->base, "the model to compare with, likewise");
   app.add_option("--kl-divergence-base", options->stored_base,
                  "compare with the logits in this file (llama.cpp's format) instead of --base");
   app.add_option("--save-all-logits", options->save_logits,
                  "write the model's logits to this file (llama.cpp's format, 16 bits per logit)");
   auto text = add_text_options(app, false);
-  app.add_option("--text,-f", text->path, "text file, or - for standard input; not needed with --kl-divergence-base");
+  app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed with --kl-divergence-base");
   return [options, text](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(locate_model(options->model, context));
+    ASSAY_TRY(locate_model(options->base, context));
+    ASSAY_TRY(locate_text(text->path, context));
     options->text = {text->path, text->windows};
     options->force = context.common.force;
     ASSAY_ASSIGN(Engine * engine, context.engine());

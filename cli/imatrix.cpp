@@ -41,7 +41,7 @@ Json statistics_json(const std::vector<ImatrixStatistics>& all) {
 Run declare_imatrix(CLI::App& app) {
   auto options = std::make_shared<MakeImatrixOptions>();
   auto show = std::make_shared<bool>(false);
-  app.add_option("model", options->model, "GGUF file or Hugging Face directory")->required();
+  app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--output,-o", options->output, "imatrix file to write");
   app.add_option("--in-file", options->in_files, "existing imatrix to merge (repeatable)");
   app.add_flag("--process-output", options->process_output, "also collect for the head");
@@ -54,7 +54,7 @@ Run declare_imatrix(CLI::App& app) {
   app.add_option("--full-in", options->full_in, "second moments to merge into --full, without --text (repeatable)");
   app.add_flag("--show-statistics", *show, "print statistics of every entry");
   auto text = add_text_options(app, false);
-  app.add_option("--text,-f", text->path, "text file, or - for standard input; without it the --in-file files are merged");
+  app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; without it the --in-file files are merged");
   return [=](Context& context) -> Result<Outcome> {
     if (text->path.empty() && options->in_files.empty() && options->full_in.empty())
       return fail(ErrorCode::kUsage, "imatrix: give --text, or --in-file or --full-in to merge");
@@ -63,6 +63,8 @@ Run declare_imatrix(CLI::App& app) {
     if (!options->full.empty() && options->save_frequency > 0)
       return fail(ErrorCode::kUsage, "imatrix: --save-frequency and --full do not go together: --full goes on by itself after a stop");
     if (options->save_frequency > 0 && options->output.empty()) return fail(ErrorCode::kUsage, "imatrix: --save-frequency needs --output");
+    ASSAY_TRY(locate_model(options->model, context));
+    ASSAY_TRY(locate_text(text->path, context));
     options->text = {text->path, text->windows};
     options->force = context.common.force;
     ASSAY_ASSIGN(Engine * engine, context.engine());

@@ -53,14 +53,15 @@ Run declare_inspect(CLI::App& app) {
     std::vector<uint64_t> contexts;
   };
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "GGUF file, Hugging Face directory, or .safetensors file")->required();
+  app.add_option("model", options->model, kModelHelp)->required();
   app.add_flag("--tensors", options->tensors, "list every tensor");
   app.add_flag("--metadata", options->metadata, "list every metadata key");
   app.add_option("--ctx", options->contexts, "contexts to give the KV cache's size for (default: 4096, 16384, ... and the model's)")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
   app.add_option("--layer", options->layer, "list the tensors of one layer");
-  return [options](Context&) -> Result<Outcome> {
+  return [options](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(locate_model(options->model, context));
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
     Outcome outcome;
     outcome.inputs = {options->model};

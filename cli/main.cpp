@@ -41,19 +41,26 @@ std::string default_store_dir() {
   return cache.empty() ? "" : cache + "/store";
 }
 
-Result<Engine*> open_engine() {
-  static Engine* engine = nullptr;
-  if (engine != nullptr) return engine;
+// A library beside the program's own, opened on first use: commands that do not need it never pay for it. `entry` gives its one object.
+template <class T>
+Result<T*> open_library(const char* file, const char* entry, const char* cause) {
+  static T* object = nullptr;
+  if (object != nullptr) return object;
   std::error_code error;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::string path = (program.parent_path() / "lib" / "libassay_engine.so").string();
+  const std::string path = (program.parent_path() / "lib" / file).string();
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr)
-    return fail(ErrorCode::kInternal, {"engine library", dlerror(), "this command needs it", "built without libtorch?"});
-  const auto factory = reinterpret_cast<Engine* (*)()>(dlsym(library, "assay_engine"));
+  if (library == nullptr) return fail(ErrorCode::kInternal, {"library", dlerror(), "this command needs it", cause});
+  const auto factory = reinterpret_cast<T* (*)()>(dlsym(library, entry));
   if (factory == nullptr) return fail(ErrorCode::kInternal, {path, "has no entry point", "", "another version?"});
-  engine = factory();
-  return engine;
+  object = factory();
+  return object;
+}
+
+Result<Engine*> open_engine() { return open_library<Engine>("libassay_engine.so", "assay_engine", "built without libtorch?"); }
+
+Result<TransferFactory*> open_transfers() {
+  return open_library<TransferFactory>("libassay_transfer.so", "assay_transfers", "is libcurl installed?");
 }
 
 // The options as given, defaults included; paths of outputs are part of them, --json, --quiet and --threads are not.
@@ -160,7 +167,7 @@ int run(int count, char** arguments) {
   for (size_t i = 0; i < runs.size(); ++i) {
     if (!subcommands[i]->parsed()) continue;
     TerminalProgress progress(common.quiet);
-    Context context{common, progress, {}, open_engine};
+    Context context{common, progress, {}, open_engine, open_transfers};
     const auto compute = compute_from_name(common.compute);
     if (!compute) return report(compute.error(), count, arguments);
     if (*compute == Compute::kDeviations && !runs[i].first->deviations) {

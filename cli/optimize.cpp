@@ -93,12 +93,12 @@ Run declare_optimize(CLI::App& app) {
   };
   auto options = std::make_shared<OptimizeOptions>();
   auto extra = std::make_shared<Extra>();
-  app.add_option("model", options->model, "GGUF file, Hugging Face directory, or .safetensors file")->required();
+  app.add_option("model", options->model, kModelHelp)->required();
   auto* bpw = app.add_option("--bpw", extra->bpw, "budget in bits per weight over all tensor bytes");
   auto* size = app.add_option("--size", extra->size, "budget as file size: 700MiB, 1.5GiB, 30%")->excludes(bpw);
   app.add_option("--like", extra->like, "the bytes of a preset's file, e.g. Q4_K_M")->excludes(bpw)->excludes(size);
-  app.add_option("--calibration", options->calibration, "text to calibrate on")->required();
-  app.add_option("--evaluation", options->evaluation, "held-out text to measure on")->required();
+  app.add_option("--calibration", options->calibration, "text to calibrate on: a file, or wikitext-2:train")->required();
+  app.add_option("--evaluation", options->evaluation, "held-out text to measure on: a file, or wikitext-2:test")->required();
   app.add_option("--output,-o", options->output, "GGUF to write")->required();
   app.add_option("--types", extra->types, "allowed types, e.g. Q4_K,Q5_K,Q6_K");
   app.add_option("--min-type", extra->min_type, "no type with fewer bits than this one");
@@ -128,6 +128,9 @@ Run declare_optimize(CLI::App& app) {
       ASSAY_ASSIGN(const auto type, parse_types(rule.substr(equals + 1)));
       options->constraints.keep.emplace_back(rule.substr(0, equals), type[0]);
     }
+    ASSAY_TRY(locate_model(options->model, context));
+    ASSAY_TRY(locate_text(options->calibration, context));
+    ASSAY_TRY(locate_text(options->evaluation, context));
     options->windows = text->windows;
     options->force = context.common.force;
     ASSAY_ASSIGN(Engine * engine, context.engine());

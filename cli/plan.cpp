@@ -16,7 +16,7 @@ Run declare_plan(CLI::App& app) {
     std::vector<std::string> keep;
   };
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "GGUF file or Hugging Face directory")->required();
+  app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--table", options->table, "damage table: JSON of sweep or score")->required();
   app.add_option("--output,-o", options->output, "recipe file to write (REGEX=TYPE lines)");
   app.add_option("--bpw", options->bpw, "bits per weight over all tensor bytes");
@@ -26,6 +26,7 @@ Run declare_plan(CLI::App& app) {
   app.add_option("--min-type", options->min_type, "no type with fewer bits than this one");
   app.add_option("--keep", options->keep, "REGEX=TYPE: tensors that must take a type");
   return [options](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(locate_model(options->model, context));
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
     ASSAY_ASSIGN(const std::string text, read_text_file(options->table));
     ASSAY_ASSIGN(const DamageTable table, damage_table_from_json(text));

@@ -86,6 +86,8 @@ Run declare_probe(CLI::App& app) {
   app.add_option("--imatrix", options->probe.imatrix, "importance matrix for the encoders");
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(locate_model(options->probe.model, context));
+    ASSAY_TRY(locate_text(text->path, context));
     options->probe.text = {text->path, text->windows};
     if (!options->layers.empty()) {
       ASSAY_ASSIGN(options->probe.layers, parse_layers(options->layers));

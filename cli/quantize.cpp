@@ -71,6 +71,8 @@ void add_codes(const std::map<std::string, CodesReport>& codes, Outcome& outcome
 
 Result<Outcome> quantize(Options& options, Context& context) {
   ASSAY_ASSIGN(const Codes codes, codes_of(options));
+  ASSAY_TRY(locate_model(options.model, context));
+  ASSAY_TRY(locate_text(options.calibration->path, context));
   ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options.model));
   std::optional<Imatrix> imatrix;
   if (!options.imatrix.empty()) {
@@ -130,7 +132,7 @@ Result<Outcome> quantize(Options& options, Context& context) {
 Run declare_quantize(CLI::App& app) {
   auto options = std::make_shared<Options>();
   QuantizeOptions& job = options->job;
-  app.add_option("model", options->model, "GGUF file or Hugging Face directory")->required();
+  app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--output,-o", options->output, "GGUF to write");
   app.add_option("--type", job.preset, "preset: Q4_K_M, Q5_K_S, IQ4_XS, ...");
   app.add_option("--recipe", options->recipe, "file of REGEX=TYPE lines");

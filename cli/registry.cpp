@@ -3,6 +3,7 @@
 namespace assay::cli {
 
 Run declare_convert(CLI::App& app);
+Run declare_download(CLI::App& app);
 Run declare_eval(CLI::App& app);
 Run declare_imatrix(CLI::App& app);
 Run declare_inspect(CLI::App& app);
@@ -29,6 +30,12 @@ const std::vector<Command>& all_commands() {
       {"quantize", "write a GGUF from a preset or a recipe",
        "  assay quantize demo/reference-9m --type Q4_K_M --imatrix imatrix.gguf -o q4.gguf\n", declare_quantize},
       {"convert", "Hugging Face checkpoint to GGUF", "  assay convert demo/reference-9m -o reference.gguf\n", declare_convert},
+      {"download", "models and texts from the Hugging Face hub, into its cache",
+       "  assay download Qwen/Qwen3-0.6B\n"
+       "  assay download ggml-org/SmolLM3-3B-GGUF:Q4_K_M\n"
+       "  assay download Qwen/Qwen3-0.6B \"*.json\" --dry-run\n"
+       "  assay download ggml-org/ci wikitext-2-raw-v1.zip --repo-type dataset\n",
+       declare_download},
       {"sweep", "measured damage of every tensor at every type",
        "  assay sweep demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K --chunks 4 --json table.json\n", declare_sweep, true},
       {"probe", "what any change does: weights, codes, blocks, attention, residual stream",

@@ -5,7 +5,7 @@ namespace assay::cli {
 
 std::shared_ptr<TextOptions> add_text_options(CLI::App& app, bool with_path) {
   auto options = std::make_shared<TextOptions>();
-  if (with_path) app.add_option("--text,-f", options->path, "text file, or - for standard input")->required();
+  if (with_path) app.add_option("--text,-f", options->path, kTextHelp)->required();
   app.add_option("--ctx", options->windows.ctx, "tokens per window")->capture_default_str();
   app.add_option("--chunks", options->windows.chunks, "only the first N windows (0: all)");
   app.add_option("--max-tokens", options->windows.max_tokens, "one window of the first N tokens, all predictions scored");

@@ -171,6 +171,8 @@ Run declare_study(CLI::App& app) {
   app.add_option("--samples-per-matrix", options->samples, "weights and bytes drawn from each matrix");
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(locate_model(options->study.model, context));
+    ASSAY_TRY(locate_text(text->path, context));
     ASSAY_TRY(prepare(*options, *text, context.common));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const StudyQpsaResult result, engine->study_qpsa(options->study, context.settings, context.progress));

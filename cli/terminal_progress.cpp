@@ -6,6 +6,8 @@
 #include <csignal>
 #include <cstdio>
 
+#include "assay/base/text.h"
+
 namespace assay::cli {
 namespace {
 
@@ -43,7 +45,14 @@ void TerminalProgress::stage(std::string_view name, uint64_t total) {
   const std::lock_guard lock(mutex_);
   stage_ = name;
   total_ = total;
+  bytes_ = false;
   begun_ = shown_ = std::chrono::steady_clock::now();
+}
+
+void TerminalProgress::stage_bytes(std::string_view name, uint64_t total) {
+  stage(name, total);
+  const std::lock_guard lock(mutex_);
+  bytes_ = true;
 }
 
 void TerminalProgress::update(uint64_t done, std::string_view note) {
@@ -53,10 +62,11 @@ void TerminalProgress::update(uint64_t done, std::string_view note) {
   if (now - shown_ < (terminal_ ? 100ms : 5000ms)) return;
   shown_ = now;
   const double seconds = std::chrono::duration<double>(now - begun_).count();
-  std::string line = stage_ + " " + std::to_string(done);
+  const auto amount = [this](uint64_t units) { return bytes_ ? format_bytes(units) : std::to_string(units); };
+  std::string line = stage_ + " " + amount(done);
   if (total_ > 0) {
     const double left = done > 0 ? seconds * static_cast<double>(total_ - std::min(total_, done)) / static_cast<double>(done) : 0;
-    line += fmt::format("/{}  {:.0f} s left", total_, left);
+    line += fmt::format("/{}  {:.0f} s left", amount(total_), left);
   }
   if (!note.empty()) line += "  " + std::string(note);
   if (terminal_) {

@@ -14,6 +14,7 @@ class TerminalProgress final : public Progress {
   explicit TerminalProgress(bool quiet);
   ~TerminalProgress() override;
   void stage(std::string_view name, uint64_t total) override;
+  void stage_bytes(std::string_view name, uint64_t total) override;
   void update(uint64_t done, std::string_view note) override;
   void log(std::string_view line) override;
   bool interrupted() const override;
@@ -25,6 +26,7 @@ class TerminalProgress final : public Progress {
   std::mutex mutex_;
   std::string stage_;
   uint64_t total_ = 0;
+  bool bytes_ = false;
   std::chrono::steady_clock::time_point begun_, shown_;
   bool line_open_ = false;
 };

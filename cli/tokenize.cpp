@@ -26,14 +26,16 @@ Run declare_tokenize(CLI::App& app) {
     bool show = false, no_special = false, add_special = false;
   };
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "GGUF file or Hugging Face directory")->required();
-  auto* text = app.add_option("--text,-f", options->path, "text file, or - for standard input");
+  app.add_option("model", options->model, kModelHelp)->required();
+  auto* text = app.add_option("--text,-f", options->path, kTextHelp);
   auto* prompt = app.add_option("--prompt,-p", options->prompt, "the text itself")->excludes(text);
   app.add_option("--decode", options->ids, "token ids, comma-separated, to turn into text")->excludes(text)->excludes(prompt);
   app.add_flag("--show", options->show, "print each token's text");
   app.add_flag("--add-special", options->add_special, "add BOS and EOS as the vocabulary says");
   app.add_flag("--no-parse-special", options->no_special, "special tokens in the text are plain text");
-  return [options](Context&) -> Result<Outcome> {
+  return [options](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(locate_model(options->model, context));
+    ASSAY_TRY(locate_text(options->path, context));
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
     ASSAY_ASSIGN(const Tokenizer tokenizer, Tokenizer::from_metadata(checkpoint->metadata()));
     Outcome outcome;

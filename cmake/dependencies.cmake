@@ -1,5 +1,7 @@
 # What the project builds on; why each is there: docs/dependencies.md.
 find_package(fmt REQUIRED)
+find_package(CURL REQUIRED)
+find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)

@@ -12,6 +12,7 @@ declare -A pinned=(
   [tokenizers]="tokenizers==0.22.1"
   [transformers]="transformers==4.57.1"
   [clang-format]="clang-format==19.1.7"
+  [huggingface_hub]="huggingface_hub==0.36.2"
   [jsonschema]="jsonschema==4.25.1"
   [torch]="torch==2.13.0"
 )

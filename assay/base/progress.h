@@ -12,6 +12,8 @@ class Progress {
   virtual ~Progress() = default;
   // A new stage of `total` units of work (0: unknown) begins; an earlier one is over.
   virtual void stage(std::string_view name, uint64_t total) { (void)name, (void)total; }
+  // The same, of bytes.
+  virtual void stage_bytes(std::string_view name, uint64_t total) { stage(name, total); }
   // `done` units of the current stage are finished; `note` may hold a running figure ("ppl 12.31"). Thread-safe.
   virtual void update(uint64_t done, std::string_view note = {}) { (void)done, (void)note; }
   // One line for the log ("planner: 3 windows in flight, 812 MiB").

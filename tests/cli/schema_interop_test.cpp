@@ -7,6 +7,7 @@
 #include <regex>
 #include <set>
 
+#include "tests/hub/local_hub.h"
 #include "tests/interop/python.h"
 
 namespace assay {
@@ -49,6 +50,11 @@ TEST(Schema, EveryCommandsResultFits) {
   fs::create_directories(scratch);
   const std::string model = ASSAY_SOURCE_DIR "/demo/reference-9m";
   const std::string calibration = ASSAY_SOURCE_DIR "/demo/calibration.txt", evaluation = ASSAY_SOURCE_DIR "/demo/evaluation.txt";
+  fs::create_directories(scratch / "served/models/owner/model");
+  std::ofstream(scratch / "served/models/owner/model/README.md") << "# a model\n";
+  const hub_test::LocalHub hub(scratch / "served", scratch / "log", {});
+  ::setenv("HF_ENDPOINT", hub.endpoint().c_str(), 1);
+  ::setenv("HF_HOME", (scratch / "hub").c_str(), 1);
   // In an order in which each finds what it needs.
   const std::pair<const char*, std::string> runs[] = {
       {"inspect", model},
@@ -61,9 +67,11 @@ TEST(Schema, EveryCommandsResultFits) {
       {"quantize", model + " --type Q4_K_M --dry-run -o q5.gguf"},
       {"eval", model + " --text " + evaluation + " --chunks 2"},
       {"eval", "q4.gguf --base " + model + " --text " + evaluation + " --chunks 2"},
-      {"probe", model + " --variants demo/variants.yaml --text " + evaluation + " --chunks 1"},
+      {"probe", model + " --variants " ASSAY_SOURCE_DIR "/demo/variants.yaml --text " + evaluation + " --chunks 1"},
+      {"study", "qpsa q4.gguf --text " + evaluation + " --max-tokens 64 --samples-per-matrix 1 --layers 0-3 --k 1 --quick"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
+      {"download", "owner/model README.md"},
       {"plan", model + " --table table.json --bpw 5.5"},
       {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +
                        " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K -o best.gguf"},
