@@ -4,12 +4,15 @@ namespace assay::cli {
 
 Run declare_convert(CLI::App& app);
 Run declare_eval(CLI::App& app);
+Run declare_export(CLI::App& app);
 Run declare_imatrix(CLI::App& app);
 Run declare_inspect(CLI::App& app);
 Run declare_optimize(CLI::App& app);
 Run declare_plan(CLI::App& app);
 Run declare_quantize(CLI::App& app);
+Run declare_resume(CLI::App& app);
 Run declare_score(CLI::App& app);
+Run declare_status(CLI::App& app);
 Run declare_sweep(CLI::App& app);
 Run declare_tokenize(CLI::App& app);
 
@@ -33,6 +36,11 @@ const std::vector<Command>& all_commands() {
        "  assay score demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K,Q6_K --chunks 8 --json table.json\n", declare_score},
       {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",
        declare_plan},
+      {"status", "runs of the store: what was asked, how far each is; deletes old work", "  assay status\n  assay status --prune 30d\n",
+       declare_status},
+      {"resume", "go on with a run that was stopped or killed", "  assay resume\n  assay resume 5f3a9c\n", declare_resume},
+      {"export", "a run's report as JSON or CSV; of an unfinished sweep or eval from what is finished",
+       "  assay export --format csv\n  assay export 5f3a9c -o report.json\n", declare_export},
       {"tokenize", "text to token ids and back", "  assay tokenize demo/reference-9m --text demo/evaluation.txt\n", declare_tokenize},
   };
   return commands;

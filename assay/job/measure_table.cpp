@@ -34,12 +34,17 @@ Result<Observed> measure_variants(const OpenModel& model, const ProbeSet& set, s
                                   const Imatrix* imatrix, const SweepOptions& sweep, Progress& progress) {
   Observed observed(variants.size());
   const std::string importance = imatrix != nullptr ? fingerprint(*imatrix) : "";
+  const size_t units_per_window = (variants.size() + kVariantsPerUnit - 1) / kVariantsPerUnit;
   progress.stage("sweep", set.windows.size() * variants.size());
+  store.plan(set.windows.size() * units_per_window);
+  UninterruptedProgress unit_progress(progress);
   uint64_t done = 0;
   for (size_t w = 0; w < set.windows.size(); ++w) {
     const auto window = std::span(set.windows).subspan(w, 1);
     const auto units = store.units(store.key("sweep").add("imatrix", importance).add("windows", fingerprint(window)));
-    for (size_t begin = 0; begin < variants.size(); begin += kVariantsPerUnit) {
+    std::vector<WindowSums> all;
+    bool left_out = false;
+    for (size_t begin = 0; begin < variants.size() && !left_out; begin += kVariantsPerUnit) {
       const auto some = variants.subspan(begin, std::min(kVariantsPerUnit, variants.size() - begin));
       const auto run = [&]() -> Result<std::string> {
         std::vector<WindowSums> sums(some.size());
@@ -49,16 +54,22 @@ Result<Observed> measure_variants(const OpenModel& model, const ProbeSet& set, s
               sums[variant] = sum_window(window[0].document, positions);
               progress.update(++done);
             },
-            progress));
+            unit_progress));
         return to_payload(sums);
       };
-      ASSAY_ASSIGN(const std::string payload, find_or_make(*units, unit_name(some), run));
-      ASSAY_ASSIGN(const std::vector<WindowSums> sums, window_sums_from_payload(payload));
+      const auto payload = find_or_make(*units, unit_name(some), run);
+      left_out = !payload && is_left_out(*units, payload.error());
+      if (left_out) break;
+      if (!payload) return fail(payload.error());
+      ASSAY_ASSIGN(const std::vector<WindowSums> sums, window_sums_from_payload(*payload));
       if (sums.size() != some.size()) return fail(ErrorCode::kBadInput, "store: a finished unit has another number of variants");
-      for (size_t v = 0; v < some.size(); ++v) observed[begin + v].push_back(sums[v]);
+      all.insert(all.end(), sums.begin(), sums.end());
       progress.update(done = w * variants.size() + begin + some.size());
     }
+    if (left_out) continue;
+    for (size_t v = 0; v < variants.size(); ++v) observed[v].push_back(all[v]);
   }
+  if (!variants.empty() && observed[0].empty()) return fail(ErrorCode::kNotFound, "sweep: no window is finished yet");
   return observed;
 }
 
@@ -129,7 +140,7 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
   }
   const auto begin_time = std::chrono::steady_clock::now();
   SweepOptions sweep;
-  sweep.memory = memory / 4;
+  sweep.memory = tile_memory(settings);
   ASSAY_ASSIGN(const Observed observed, measure_variants(model, set, variants, store, imatrix.get(), sweep, progress));
   result.measured_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_time).count();
   result.encoding_seconds = changes.encoding_seconds();
@@ -148,9 +159,10 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
     }
   }
   result.units = store.counts();
-  result.tokens_scored = set.tokens_scored;
-  result.windows = set.windows.size();
-  result.documents = set.documents;
+  const Extent extent = observed.empty() ? Extent{} : extent_of(observed[0]);
+  result.tokens_scored = extent.tokens;
+  result.windows = extent.windows;
+  result.documents = extent.documents;
   if (!observed.empty()) result.interval_unit = bootstrap_unit(observed[0]);
   return result;
 }
