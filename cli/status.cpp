@@ -22,6 +22,8 @@ std::string age_text(int64_t seconds) {
 
 uint64_t done_units(const RunRecord& run) { return run.units.found + run.units.made; }
 
+std::string count_of(uint64_t count, const char* what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
+
 std::string command_line(const RunRecord& run) {
   std::string line = "assay";
   for (const std::string& argument : run.arguments) line += " " + printable(argument, 300);
@@ -75,8 +77,8 @@ Run declare_status(CLI::App& app) {
       ASSAY_ASSIGN(const PruneRule rule, parse_prune_rule(options->prune));
       ASSAY_ASSIGN(const Pruned pruned, prune_store(store, rule));
       outcome.result["pruned"] = {{"runs", pruned.runs}, {"journals", pruned.directories}, {"bytes", pruned.bytes}};
-      outcome.text =
-          fmt::format("deleted: {} of finished work ({} journals), {} runs\n", format_bytes(pruned.bytes), pruned.directories, pruned.runs);
+      outcome.text = fmt::format("deleted: {} of finished work ({}), {}\n", format_bytes(pruned.bytes),
+                                 count_of(pruned.directories, "journal"), count_of(pruned.runs, "run"));
     }
     std::vector<RunRecord> runs;
     if (prefix.empty()) {
@@ -108,8 +110,8 @@ Run declare_status(CLI::App& app) {
     const bool limited = context.common.store.empty() && !directory && store_limit() > 0;
     outcome.result["limit_bytes"] = limited ? Json(store_limit()) : Json();
     if (!runs.empty()) outcome.text += table.text();
-    outcome.text += fmt::format("{}: {} runs, {} of finished work in {} journals{}\n", store, runs.size(), format_bytes(total),
-                                directories.size(), limited ? ", kept below " + format_bytes(store_limit()) : "");
+    outcome.text += fmt::format("{}: {}, {} of finished work in {}{}\n", store, count_of(runs.size(), "run"), format_bytes(total),
+                                count_of(directories.size(), "journal"), limited ? ", kept below " + format_bytes(store_limit()) : "");
     return outcome;
   };
 }

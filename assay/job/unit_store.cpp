@@ -65,6 +65,7 @@ struct UnitStore::State {
     flushed = Clock::now();
     if (!journal) return {};
     const Status written = journal->put(pending);
+    if (!written) counts.made -= pending.size();  // none of them is there
     pending.clear();
     pending_bytes = 0;
     if (written) tell();
