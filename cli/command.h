@@ -62,6 +62,7 @@ struct Command {
   const char* examples;
   Run (*declare)(CLI::App& app);
   bool deviations = false;  // takes --compute deviations: it runs changes of one model beside that model
+  bool partial = false;     // makes a report from some of its units (RunSettings::only_finished)
 };
 
 const std::vector<Command>& all_commands();

@@ -21,7 +21,7 @@ Result<PartialReport> unfinished_report(const RunRecord& run) {
   if (partial || partial.error().code != ErrorCode::kNotFound) return partial;
   return fail(ErrorCode::kNotFound,
               {"run " + run.id, fmt::format("has {} of {} units finished", run.units.found + run.units.made, run.units.planned),
-               "a report of `" + run.command + "` needs more", partial.error().message});
+               "a report of `" + run.command + "` needs more: assay resume " + run.id, partial.error().message});
 }
 
 }  // namespace

@@ -134,6 +134,7 @@ class Program {
 
   // From finished units only; nothing is recorded.
   Result<PartialReport> report_finished() {
+    if (!chosen_->command->partial) return fail(ErrorCode::kNotFound, "it is made when all of them are finished");
     TerminalProgress progress(true);
     ASSAY_ASSIGN(const Outcome outcome, execute(progress, true));
     PartialReport partial;

@@ -175,6 +175,8 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
     return fail(ErrorCode::kUsage, "eval: give --base or --kl-divergence-base, not both");
   if (compares && !options.save_logits.empty()) return fail(ErrorCode::kUsage, "eval: --save-all-logits goes without a comparison");
   if (options.text.path.empty() && options.stored_base.empty()) return fail(ErrorCode::kUsage, "eval: --text is needed");
+  if (settings.only_finished && !options.save_logits.empty())
+    return fail(ErrorCode::kNotFound, "eval: --save-all-logits runs every batch; none is kept");
   std::optional<KldReader> stored;
   if (!options.stored_base.empty()) {
     ASSAY_ASSIGN(std::shared_ptr<const ByteSource> source, open_file(options.stored_base));

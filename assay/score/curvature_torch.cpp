@@ -127,6 +127,7 @@ class Curvature {
       progress_.update(done_);
       return {};
     }
+    if (units_.only_finished()) return fail(ErrorCode::kNotFound, "curvature: a unit of this work is not finished");
     auto clock = Clock::now();
     std::vector<at::Tensor> inputs;  // of each block, [count * tokens, d]
     at::Tensor hidden;

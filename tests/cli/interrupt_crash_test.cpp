@@ -179,6 +179,19 @@ TEST_F(Interrupt, P5_AChangedInputIsNamedAndForkStartsBeside) {
   EXPECT_EQ(listed["runs"][1]["state"], "done");
 }
 
+// Work that has no report before its end is not done by asking for one.
+TEST_F(Interrupt, ExportOfAnUnfinishedScoreDoesNoWork) {
+  const pid_t child =
+      start({"score", "model", "--text", "text.txt", "--types", "Q8_0", "--ctx", "128", "--threads", "1", "--store", "store"}, "log");
+  wait_for_units("store", 0);
+  ::kill(child, SIGKILL);
+  ASSERT_EQ(wait_for(child), -SIGKILL);
+  const json before = only_run("store");
+  EXPECT_EQ(run({"export", "--store", "store"}, "log"), 65);
+  EXPECT_THAT(read("log"), HasSubstr("a report of `score` needs more: assay resume " + before["run"].get<std::string>()));
+  EXPECT_EQ(only_run("store"), before);
+}
+
 TEST_F(Interrupt, StatusListsAndPrunes) {
   const auto eval = [&](const std::string& chunks) {
     return run({"eval", "model", "--text", "text.txt", "--ctx", "64", "--chunks", chunks, "--store", "store"}, "log");
