@@ -19,6 +19,8 @@ class Engine {
   virtual ~Engine() = default;
   // "libtorch 2.13.0, AVX512, 2 threads": part of what a result depends on.
   virtual std::string describe() const = 0;
+  // Hash of the program's own bytes: finished units are found again by the build that made them.
+  virtual Result<std::string> code_version() const = 0;
   virtual Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;

@@ -1,5 +1,5 @@
 // The command line: one file per command, one line each in registry.cpp. A command declares its options and returns a function that runs
-// it; main.cpp does the rest (common options, errors, exit codes, JSON envelope). Only this folder prints.
+// it; program.cpp does the rest (common options, records of runs, errors, exit codes, JSON envelope). Only this folder prints.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -13,6 +13,7 @@
 #include "assay/base/result.h"
 #include "assay/engine.h"
 #include "assay/hub/transfer.h"
+#include "assay/store/run_log.h"
 
 namespace assay::cli {
 
@@ -38,6 +39,8 @@ struct Outcome {
   std::vector<std::string> inputs;  // files whose hashes are recorded
   std::optional<double> noise_floor;
   Json run_facts = Json::object();  // times and the like: kept out of `result`
+  UnitCounts units;
+  std::optional<int> exit_code;  // another command ran in its place and said everything: nothing is printed
 };
 
 struct Context {
@@ -48,6 +51,10 @@ struct Context {
   std::function<Result<Engine*>()> engine;
   // Opens the transfer library on first use.
   std::function<Result<TransferFactory*>()> transfers;
+  // Records the run in the store, so that it can be listed, resumed and exported: called by commands that keep units, before any work,
+  // with the files they read, the model first.
+  std::function<Status(const std::vector<std::string>&)> begin;
+  std::string program;  // as typed
 };
 
 using Run = std::function<Result<Outcome>(Context&)>;
@@ -58,6 +65,7 @@ struct Command {
   const char* examples;
   Run (*declare)(CLI::App& app);
   bool deviations = false;  // takes --compute deviations: it runs changes of one model beside that model
+  bool partial = false;     // makes a report from some of its units (RunSettings::only_finished)
 };
 
 const std::vector<Command>& all_commands();

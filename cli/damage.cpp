@@ -82,6 +82,7 @@ Run declare_sweep(CLI::App& app) {
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
     ASSAY_TRY(prepare(*options, *text, context));
+    ASSAY_TRY(context.begin({options->table.model, options->table.text.path, options->table.imatrix, options->table.base_recipe}));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const MakeTableResult made, engine->measure_table(options->table, context.settings, context.progress));
     return outcome_of(made, *options);
@@ -102,6 +103,7 @@ Run declare_score(CLI::App& app) {
   return [=](Context& context) -> Result<Outcome> {
     (void)scores;
     ASSAY_TRY(prepare(*options, *text, context));
+    ASSAY_TRY(context.begin({options->table.model, options->table.text.path, options->table.imatrix, options->table.base_recipe}));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const MakeTableResult made, engine->predict_table(options->table, context.settings, context.progress));
     return outcome_of(made, *options);

@@ -91,6 +91,7 @@ Run declare_eval(CLI::App& app) {
     ASSAY_TRY(locate_text(text->path, context));
     options->text = {text->path, text->windows};
     options->force = context.common.force;
+    ASSAY_TRY(context.begin({options->model, options->base, options->stored_base, text->path}));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const EvaluateResult evaluated, engine->evaluate(*options, context.settings, context.progress));
     Outcome outcome;

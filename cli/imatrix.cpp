@@ -67,6 +67,11 @@ Run declare_imatrix(CLI::App& app) {
     ASSAY_TRY(locate_text(text->path, context));
     options->text = {text->path, text->windows};
     options->force = context.common.force;
+    if (!text->path.empty() && options->full.empty()) {  // merging is no work, and --full goes on by itself
+      std::vector<std::string> inputs = {options->model, text->path};
+      inputs.insert(inputs.end(), options->in_files.begin(), options->in_files.end());
+      ASSAY_TRY(context.begin(inputs));
+    }
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const MakeImatrixResult made, engine->make_imatrix(*options, context.settings, context.progress));
     Outcome outcome;

@@ -133,6 +133,7 @@ Run declare_optimize(CLI::App& app) {
     ASSAY_TRY(locate_text(options->evaluation, context));
     options->windows = text->windows;
     options->force = context.common.force;
+    ASSAY_TRY(context.begin({options->model, options->calibration, options->evaluation}));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const OptimizeResult result, engine->optimize(*options, context.settings, context.progress));
     return outcome_of(result, *options);

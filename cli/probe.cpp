@@ -88,6 +88,7 @@ Run declare_probe(CLI::App& app) {
   return [=](Context& context) -> Result<Outcome> {
     ASSAY_TRY(locate_model(options->probe.model, context));
     ASSAY_TRY(locate_text(text->path, context));
+    ASSAY_TRY(context.begin({options->probe.model, text->path, options->probe.variants, options->probe.imatrix}));
     options->probe.text = {text->path, text->windows};
     if (!options->layers.empty()) {
       ASSAY_ASSIGN(options->probe.layers, parse_layers(options->layers));

@@ -5,13 +5,16 @@ namespace assay::cli {
 Run declare_convert(CLI::App& app);
 Run declare_download(CLI::App& app);
 Run declare_eval(CLI::App& app);
+Run declare_export(CLI::App& app);
 Run declare_imatrix(CLI::App& app);
 Run declare_inspect(CLI::App& app);
 Run declare_optimize(CLI::App& app);
 Run declare_plan(CLI::App& app);
 Run declare_probe(CLI::App& app);
 Run declare_quantize(CLI::App& app);
+Run declare_resume(CLI::App& app);
 Run declare_score(CLI::App& app);
+Run declare_status(CLI::App& app);
 Run declare_study(CLI::App& app);
 Run declare_sweep(CLI::App& app);
 Run declare_tokenize(CLI::App& app);
@@ -24,7 +27,7 @@ const std::vector<Command>& all_commands() {
        declare_optimize},
       {"inspect", "what is in a model file", "  assay inspect model.gguf --tensors\n", declare_inspect},
       {"eval", "perplexity; with --base also KL divergence, flips and tails",
-       "  assay eval best.gguf --base demo/reference-9m --text demo/evaluation.txt\n", declare_eval},
+       "  assay eval best.gguf --base demo/reference-9m --text demo/evaluation.txt\n", declare_eval, false, true},
       {"imatrix", "importance matrix in llama.cpp's formats",
        "  assay imatrix demo/reference-9m --text demo/calibration.txt -o imatrix.gguf\n", declare_imatrix},
       {"quantize", "write a GGUF from a preset or a recipe",
@@ -37,7 +40,8 @@ const std::vector<Command>& all_commands() {
        "  assay download ggml-org/ci wikitext-2-raw-v1.zip --repo-type dataset\n",
        declare_download},
       {"sweep", "measured damage of every tensor at every type",
-       "  assay sweep demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K --chunks 4 --json table.json\n", declare_sweep, true},
+       "  assay sweep demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K --chunks 4 --json table.json\n", declare_sweep, true,
+       true},
       {"probe", "what any change does: weights, codes, blocks, attention, residual stream",
        "  assay probe demo/reference-9m --variants demo/variants.yaml --text demo/evaluation.txt --chunks 4\n", declare_probe, true},
       {"study", "a pre-registered study and its verdict",
@@ -46,6 +50,11 @@ const std::vector<Command>& all_commands() {
        "  assay score demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K,Q6_K --chunks 8 --json table.json\n", declare_score},
       {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",
        declare_plan},
+      {"status", "runs of the store: what was asked, how far each is; deletes old work", "  assay status\n  assay status --prune 30d\n",
+       declare_status},
+      {"resume", "go on with a run that was stopped or killed", "  assay resume\n  assay resume 5f3a9c\n", declare_resume},
+      {"export", "a run's report as JSON or CSV; of an unfinished sweep or eval from what is finished",
+       "  assay export --format csv\n  assay export 5f3a9c -o report.json\n", declare_export},
       {"tokenize", "text to token ids and back", "  assay tokenize demo/reference-9m --text demo/evaluation.txt\n", declare_tokenize},
   };
   return commands;

@@ -40,6 +40,7 @@ Result<std::vector<GgmlType>> parse_types(const std::string& list) {
 }
 
 void add_units(const UnitCounts& units, Outcome& outcome) {
+  outcome.units = units;
   outcome.run_facts["units_found"] = units.found;
   outcome.run_facts["units_made"] = units.made;
 }

@@ -173,6 +173,7 @@ Run declare_study(CLI::App& app) {
   return [=](Context& context) -> Result<Outcome> {
     ASSAY_TRY(locate_model(options->study.model, context));
     ASSAY_TRY(locate_text(text->path, context));
+    ASSAY_TRY(context.begin({options->study.model, text->path, options->config, options->rankings}));
     ASSAY_TRY(prepare(*options, *text, context.common));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const StudyQpsaResult result, engine->study_qpsa(options->study, context.settings, context.progress));

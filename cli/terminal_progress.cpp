@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -13,8 +14,16 @@ namespace {
 
 volatile std::sig_atomic_t interrupts = 0;
 
+// Written to before `farewell_bytes` says so: the handler may run at any time.
+char farewell[4096];
+volatile std::sig_atomic_t farewell_bytes = 0;
+
 void on_interrupt(int) {
-  if (interrupts) _exit(75);
+  if (interrupts) {
+    const ssize_t written = write(STDERR_FILENO, farewell, static_cast<size_t>(farewell_bytes));
+    (void)written;
+    _exit(75);
+  }
   interrupts = 1;
 }
 
@@ -29,6 +38,13 @@ void catch_interrupts() {
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit becomes an error message
   std::signal(SIGPIPE, SIG_IGN);
+}
+
+void show_after_second_interrupt(const std::string& text) {
+  farewell_bytes = 0;
+  const size_t bytes = std::min(text.size(), sizeof farewell);
+  std::copy_n(text.data(), bytes, farewell);
+  farewell_bytes = static_cast<std::sig_atomic_t>(bytes);
 }
 
 TerminalProgress::TerminalProgress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}

@@ -31,7 +31,9 @@ class TerminalProgress final : public Progress {
   bool line_open_ = false;
 };
 
-// SIGINT and SIGTERM set the flag that interrupted() reads; a second one ends the process at once.
+// SIGINT and SIGTERM set the flag that interrupted() reads; a second one ends the process at once, with exit code 75.
 void catch_interrupts();
+// What a second one prints before that, at most 4 KB.
+void show_after_second_interrupt(const std::string& text);
 
 }  // namespace assay::cli

@@ -22,6 +22,18 @@ class Progress {
   virtual bool interrupted() const { return false; }
 };
 
+// Passes everything on, and hides the wish to stop: for work that is to be finished once begun.
+class UninterruptedProgress final : public Progress {
+ public:
+  explicit UninterruptedProgress(Progress& inner) : inner_(inner) {}
+  void stage(std::string_view name, uint64_t total) override { inner_.stage(name, total); }
+  void update(uint64_t done, std::string_view note) override { inner_.update(done, note); }
+  void log(std::string_view line) override { inner_.log(line); }
+
+ private:
+  Progress& inner_;
+};
+
 // A progress that says nothing.
 Progress& silent_progress();
 

@@ -26,6 +26,7 @@ Result<Observation> BaseRun::compare(const NetworkSource& source, Progress& prog
   Observation observation;
   std::shared_ptr<const Network> model;
   const size_t step = windows_per_batch(windows_[0].tokens.size());
+  units.plan((windows_.size() + step - 1) / step);
   for (size_t begin = 0; begin < windows_.size(); begin += step) {
     if (progress.interrupted()) return fail(ErrorCode::kInterrupted, "evaluation: interrupted");
     const auto batch = windows_.subspan(begin, std::min(step, windows_.size() - begin));
@@ -41,8 +42,10 @@ Result<Observation> BaseRun::compare(const NetworkSource& source, Progress& prog
                               [&](size_t, std::span<const PositionObservation> rows) { seen.assign(rows.begin(), rows.end()); }));
       return to_payload(seen);
     };
-    ASSAY_ASSIGN(const std::string payload, find_or_make(units, std::to_string(begin), run));
-    ASSAY_ASSIGN(const std::vector<PositionObservation> seen, positions_from_payload(payload));
+    const auto payload = find_or_make(units, std::to_string(begin), run);
+    if (!payload && is_left_out(units, payload.error())) continue;
+    if (!payload) return fail(payload.error());
+    ASSAY_ASSIGN(const std::vector<PositionObservation> seen, positions_from_payload(*payload));
     const size_t scored = batch[0].scored();
     if (seen.size() != batch.size() * scored) return fail(ErrorCode::kBadInput, "store: a finished batch has another number of positions");
     for (size_t w = 0; w < batch.size(); ++w) observation.add(batch[w].document, std::span(seen).subspan(w * scored, scored));

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
+#include "assay/job/unit_store.h"
+
 namespace assay {
 namespace {
 
@@ -13,6 +15,7 @@ class TorchEngine final : public Engine {
   std::string describe() const override {
     return fmt::format("libtorch {}, CPU capability {}, {} threads", TORCH_VERSION, at::get_cpu_capability(), at::get_num_threads());
   }
+  Result<std::string> code_version() const override { return assay::code_version(); }
   Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::evaluate(options, settings, progress); });
   }

@@ -30,6 +30,7 @@ Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span
   uint64_t count = 0;
   progress.stage("perplexity", windows.size());
   const size_t step = windows_per_batch(windows[0].tokens.size());
+  units.plan((windows.size() + step - 1) / step);
   for (size_t begin = 0; begin < windows.size(); begin += step) {
     if (progress.interrupted()) return fail(ErrorCode::kInterrupted, "evaluation: interrupted");
     const auto batch = windows.subspan(begin, std::min(step, windows.size() - begin));
@@ -45,8 +46,10 @@ Result<std::vector<WindowSums>> run_perplexity(const Network& network, std::span
       writer.add(std::span<const double>(fresh), "nll");
       return std::move(writer).finish();
     };
-    ASSAY_ASSIGN(const std::string payload, find_or_make(units, std::to_string(begin), run));
-    PayloadReader reader(payload);
+    const auto payload = find_or_make(units, std::to_string(begin), run);
+    if (!payload && is_left_out(units, payload.error())) continue;
+    if (!payload) return fail(payload.error());
+    PayloadReader reader(*payload);
     const std::vector<double> nll = reader.reals();
     ASSAY_TRY(reader.finish());
     const size_t scored = batch[0].scored();
@@ -140,6 +143,7 @@ Result<Observation> compare_stored(const Network& network, const KldReader& base
   Observation observation;
   progress.stage("model", windows.size());
   const size_t scored = windows[0].scored(), step = windows_per_batch(windows[0].tokens.size());
+  units.plan((windows.size() + step - 1) / step);
   for (size_t begin = 0; begin < windows.size(); begin += step) {
     if (progress.interrupted()) return fail(ErrorCode::kInterrupted, "evaluation: interrupted");
     const auto batch = windows.subspan(begin, std::min(step, windows.size() - begin));
@@ -151,8 +155,10 @@ Result<Observation> compare_stored(const Network& network, const KldReader& base
       }));
       return to_payload(fresh);
     };
-    ASSAY_ASSIGN(const std::string payload, find_or_make(units, std::to_string(begin), run));
-    ASSAY_ASSIGN(const std::vector<PositionObservation> seen, positions_from_payload(payload));
+    const auto payload = find_or_make(units, std::to_string(begin), run);
+    if (!payload && is_left_out(units, payload.error())) continue;
+    if (!payload) return fail(payload.error());
+    ASSAY_ASSIGN(const std::vector<PositionObservation> seen, positions_from_payload(*payload));
     if (seen.size() != batch.size() * scored) return fail(ErrorCode::kBadInput, "store: a finished batch has another number of positions");
     for (size_t w = 0; w < batch.size(); ++w) observation.add(batch[w].document, std::span(seen).subspan(w * scored, scored));
     report(observation, progress);
@@ -169,6 +175,8 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
     return fail(ErrorCode::kUsage, "eval: give --base or --kl-divergence-base, not both");
   if (compares && !options.save_logits.empty()) return fail(ErrorCode::kUsage, "eval: --save-all-logits goes without a comparison");
   if (options.text.path.empty() && options.stored_base.empty()) return fail(ErrorCode::kUsage, "eval: --text is needed");
+  if (settings.only_finished && !options.save_logits.empty())
+    return fail(ErrorCode::kNotFound, "eval: --save-all-logits runs every batch; none is kept");
   std::optional<KldReader> stored;
   if (!options.stored_base.empty()) {
     ASSAY_ASSIGN(std::shared_ptr<const ByteSource> source, open_file(options.stored_base));
@@ -177,9 +185,6 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
   ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
   ASSAY_ASSIGN(const ProbeSet set, stored ? stored_windows(options, model, *stored) : open_windows(options.text, model));
   EvaluateResult result;
-  result.tokens_scored = set.tokens_scored;
-  result.windows = set.windows.size();
-  result.documents = set.documents;
   result.corpus_sha256 = set.corpus_sha256;
   std::vector<WindowSums> sums;
   ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
@@ -206,7 +211,8 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
                                          "not the same model family?"});
     }
     ASSAY_ASSIGN(const std::string base_files, fingerprint(*base.checkpoint));
-    ASSAY_ASSIGN(result.noise_floor, noise_floor(store, base, set.windows, settings));
+    ASSAY_ASSIGN(const double floor, noise_floor(store, base, set.windows, settings));
+    if (floor > 0 || !settings.only_finished) result.noise_floor = floor;
     BaseRun run(base.network, set.windows, 0);
     progress.stage("model", set.windows.size());
     const auto units = store.units(store.key("comparison").add("base", base_files).add("windows", windows));
@@ -215,9 +221,14 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
     sums = result.comparison->windows();
   }
   result.units = store.counts();
+  if (sums.empty()) return fail(ErrorCode::kNotFound, "eval: no batch of windows is finished yet");
+  const Extent extent = extent_of(sums);
+  result.tokens_scored = extent.tokens;
+  result.windows = extent.windows;
+  result.documents = extent.documents;
   WindowTotals totals;
   for (const WindowSums& window : sums) totals.add(window);
-  result.nll = totals.value().nll / static_cast<double>(set.tokens_scored);
+  result.nll = totals.value().nll / static_cast<double>(extent.tokens);
   BootstrapOptions bootstrap_options;
   bootstrap_options.seed = settings.seed;
   result.ppl = bootstrap(sums, [](const WindowSums& s) { return std::exp(s.nll / static_cast<double>(s.count)); }, bootstrap_options);

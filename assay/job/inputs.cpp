@@ -4,6 +4,7 @@
 #include <sys/sysinfo.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "assay/base/parallel.h"
 #include "assay/base/random.h"
@@ -38,6 +39,8 @@ uint64_t memory_budget(const RunSettings& settings) {
   if (sysinfo(&info) != 0) return uint64_t{4} << 30;
   return static_cast<uint64_t>(info.totalram) * info.mem_unit / 4 * 3;
 }
+
+uint64_t tile_memory(const RunSettings& settings) { return std::bit_floor(memory_budget(settings) / 4); }
 
 NetworkOptions network_options(const RunSettings& settings) {
   NetworkOptions options;

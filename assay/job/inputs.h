@@ -23,6 +23,9 @@ void apply_settings(const RunSettings& settings);
 // Bytes a job may use in all: the setting, or three quarters of what the machine has.
 uint64_t memory_budget(const RunSettings& settings);
 
+// Of that, what batches may take: a power of two, so that --memory picks among a few shapes.
+uint64_t tile_memory(const RunSettings& settings);
+
 // How a model is loaded under these settings.
 NetworkOptions network_options(const RunSettings& settings);
 

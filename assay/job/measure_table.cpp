@@ -81,7 +81,7 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
   }
   const auto begin_time = std::chrono::steady_clock::now();
   MeasureOptions measure;
-  measure.sweep.memory = memory / 4;
+  measure.sweep.memory = tile_memory(settings);
   measure.depends_on = imatrix ? fingerprint(*imatrix) : "";
   ASSAY_ASSIGN(const ObservedVariants observed, measure_variants(model, set.windows, variants, store, measure, progress));
   result.measured_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_time).count();
@@ -101,9 +101,10 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
     }
   }
   result.units = store.counts();
-  result.tokens_scored = set.tokens_scored;
-  result.windows = set.windows.size();
-  result.documents = set.documents;
+  const Extent extent = observed.empty() ? Extent{} : extent_of(observed[0]);
+  result.tokens_scored = extent.tokens;
+  result.windows = extent.windows;
+  result.documents = extent.documents;
   if (!observed.empty()) result.interval_unit = bootstrap_unit(observed[0]);
   return result;
 }

@@ -23,11 +23,15 @@ Result<ObservedVariants> measure_variants(const OpenModel& model, std::span<cons
                                           UnitStore& store, const MeasureOptions& options, Progress& progress) {
   ObservedVariants observed(variants.size());
   progress.stage("sweep", windows.size() * variants.size());
+  store.plan(windows.size() * ((variants.size() + kVariantsPerUnit - 1) / kVariantsPerUnit));
+  UninterruptedProgress unit_progress(progress);
   uint64_t done = 0;
   for (size_t w = 0; w < windows.size(); ++w) {
     const auto window = windows.subspan(w, 1);
     const auto units = store.units(store.key("sweep").add("changes", options.depends_on).add("windows", fingerprint(window)));
-    for (size_t begin = 0; begin < variants.size(); begin += kVariantsPerUnit) {
+    std::vector<WindowSums> all;
+    bool left_out = false;
+    for (size_t begin = 0; begin < variants.size() && !left_out; begin += kVariantsPerUnit) {
       const auto some = variants.subspan(begin, std::min(kVariantsPerUnit, variants.size() - begin));
       const auto run = [&]() -> Result<std::string> {
         std::vector<ResolvedVariant> resolved;
@@ -39,16 +43,22 @@ Result<ObservedVariants> measure_variants(const OpenModel& model, std::span<cons
               sums[variant] = sum_window(window[0].document, positions);
               progress.update(++done);
             },
-            progress));
+            unit_progress));
         return to_payload(sums);
       };
-      ASSAY_ASSIGN(const std::string payload, find_or_make(*units, unit_name(some), run));
-      ASSAY_ASSIGN(const std::vector<WindowSums> sums, window_sums_from_payload(payload));
+      const auto payload = find_or_make(*units, unit_name(some), run);
+      left_out = !payload && is_left_out(*units, payload.error());
+      if (left_out) break;
+      if (!payload) return fail(payload.error());
+      ASSAY_ASSIGN(const std::vector<WindowSums> sums, window_sums_from_payload(*payload));
       if (sums.size() != some.size()) return fail(ErrorCode::kBadInput, "store: a finished unit has another number of variants");
-      for (size_t v = 0; v < some.size(); ++v) observed[begin + v].push_back(sums[v]);
+      all.insert(all.end(), sums.begin(), sums.end());
       progress.update(done = w * variants.size() + begin + some.size());
     }
+    if (left_out) continue;
+    for (size_t v = 0; v < variants.size(); ++v) observed[v].push_back(all[v]);
   }
+  if (!variants.empty() && observed[0].empty()) return fail(ErrorCode::kNotFound, "sweep: no window is finished yet");
   return observed;
 }
 

@@ -12,7 +12,7 @@ constexpr const char* kCurvatureEstimator = "curvature:centred";
 CurvatureOptions curvature_options(CurvatureOptions options, const RunSettings& settings) {
   options.seed = settings.seed;
   options.product_compute = settings.compute;
-  options.memory = memory_budget(settings) / 6;
+  options.memory = tile_memory(settings);
   return options;
 }
 

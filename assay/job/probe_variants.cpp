@@ -91,7 +91,7 @@ Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSetting
   }
   result.files = {files.begin(), files.end()};
   MeasureOptions measure;
-  measure.sweep.memory = memory / 4;
+  measure.sweep.memory = tile_memory(settings);
   measure.sweep.allow_non_finite = true;
   measure.depends_on = imatrix ? fingerprint(*imatrix) : "";
   for (const std::string& path : result.files) {

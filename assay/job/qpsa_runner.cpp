@@ -33,7 +33,7 @@ Result<std::unique_ptr<QpsaRunner>> QpsaRunner::open(const std::string& model, c
   ASSAY_ASSIGN(runner->set_, open_windows(text, runner->model_));
   runner->shape_ = std::make_unique<ModelShape>(runner->model_.network->hyper(), runner->model_.checkpoint->tensors());
   const uint64_t memory = memory_budget(settings);
-  runner->sweep_.memory = memory / 4;
+  runner->sweep_.memory = tile_memory(settings);
   runner->sweep_.allow_non_finite = true;
   runner->changes_ = std::make_unique<ChangeSource>(runner->model_.network, nullptr, ChangeOptions{memory / 8, settings.threads});
   runner->resolver_ = std::make_unique<VariantResolver>(runner->model_.network, *runner->changes_);

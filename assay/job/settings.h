@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <string>
 
+#include "assay/base/unit_cache.h"
 #include "assay/model/compute.h"
+#include "assay/store/run_listener.h"
 #include "assay/text/windows.h"
 
 namespace assay {
@@ -15,12 +17,10 @@ struct RunSettings {
   uint64_t memory = 0;         // bytes for weights, streams and logits together; 0: what the machine has, less a quarter
   int threads = 0;             // 0: all this process may use
   uint64_t seed = 0;
-  std::string store;  // directory where finished units are kept and found again; empty: nowhere
-};
-
-// Units of work of a run: those that an earlier run had finished, and those done now.
-struct UnitCounts {
-  uint64_t found = 0, made = 0;
+  std::string store;           // directory where finished units are kept and found again; empty: nowhere
+  double commit_seconds = 1;   // finished units go to the disk together, this often; 0: each by itself
+  bool only_finished = false;  // leave unfinished work out instead of doing it: a report of what there is (eval, sweep)
+  RunListener* run = nullptr;  // is told how far the run is; may be null
 };
 
 // A text and how it is cut.

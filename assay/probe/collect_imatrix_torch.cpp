@@ -92,6 +92,7 @@ Result<Imatrix> collect_imatrix(const Network& network, std::span<const Window> 
   };
   progress.stage("imatrix", windows.size());
   const size_t step = std::max<size_t>(1, kBatchTokens / windows[0].tokens.size());
+  units.plan((windows.size() + step - 1) / step);
   const size_t frequency = save ? options.save_frequency : 0;
   for (size_t begin = 0, count = 0; begin < windows.size(); begin += count) {
     count = std::min(step, windows.size() - begin);

@@ -61,6 +61,12 @@ Interval percentile_interval(double value, std::vector<double> draws) {
 
 }  // namespace
 
+Extent extent_of(std::span<const WindowSums> windows) {
+  Extent extent{0, windows.size(), documents_of(windows).size()};
+  for (const WindowSums& window : windows) extent.tokens += window.count;
+  return extent;
+}
+
 std::string bootstrap_unit(std::span<const WindowSums> windows) {
   return documents_of(windows).size() >= kFewDocuments ? "documents" : "blocks of windows (fewer than 8 documents)";
 }

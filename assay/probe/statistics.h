@@ -30,6 +30,12 @@ std::string bootstrap_unit(std::span<const WindowSums> windows);
 // Windows in one block where documents are too few.
 size_t block_length(size_t windows);
 
+// What a report says of the windows it is made from.
+struct Extent {
+  uint64_t tokens = 0, windows = 0, documents = 0;  // scored tokens; distinct documents
+};
+Extent extent_of(std::span<const WindowSums> windows);
+
 // A statistic of sums over windows; `sums` are the resampled totals (compensated).
 using WindowStatistic = std::function<double(const WindowSums& sums)>;
 Interval bootstrap(std::span<const WindowSums> windows, const WindowStatistic& statistic, const BootstrapOptions& options = {});

@@ -51,6 +51,7 @@ class Curvature {
     // Whole batches, so that memory does not decide which windows share one.
     const auto group = std::max<size_t>(1, options_.memory / 2 / static_cast<uint64_t>(window_bytes) / batch()) * batch();
     progress_.stage("curvature", (windows_.size() + group - 1) / group * static_cast<size_t>(hyper.layers + 1) * options_.samples);
+    units_.plan((windows_.size() + group - 1) / group * options_.samples * units_of({}).size());
     for (uint32_t sample = 0; sample < options_.samples; ++sample)
       for (size_t begin = 0; begin < windows_.size(); begin += group) {
         const size_t count = std::min(group, windows_.size() - begin);
@@ -126,6 +127,7 @@ class Curvature {
       progress_.update(done_);
       return {};
     }
+    if (units_.only_finished()) return fail(ErrorCode::kNotFound, "curvature: a unit of this work is not finished");
     auto clock = Clock::now();
     std::vector<at::Tensor> inputs;  // of each block, [count * tokens, d]
     at::Tensor hidden;

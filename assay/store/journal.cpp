@@ -1,19 +1,15 @@
 #include "assay/store/journal.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <mutex>
 
 #include "assay/base/text.h"
+#include "assay/store/file_lock.h"
 #include "assay/store/journal_file.h"
 
 namespace assay {
@@ -28,33 +24,6 @@ constexpr size_t kMaxNameBytes = 64;
 bool is_worker_name(std::string_view name) {
   return !name.empty() && name.size() <= kMaxNameBytes && name.find_first_not_of(kNameCharacters) == std::string_view::npos;
 }
-
-// Held as long as the descriptor is open, and gone with the process that held it.
-class WorkerLock {
- public:
-  // Nothing if another process holds it.
-  static Result<std::optional<WorkerLock>> take(const std::string& path) {
-    WorkerLock lock;
-    lock.descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (lock.descriptor_ < 0)
-      return fail(ErrorCode::kIo, {"journal " + path, "cannot be locked", "a writable directory", std::strerror(errno)});
-    if (::flock(lock.descriptor_, LOCK_EX | LOCK_NB) == 0) return std::optional<WorkerLock>(std::move(lock));
-    if (errno == EWOULDBLOCK) return std::optional<WorkerLock>();
-    return fail(ErrorCode::kIo, {"journal " + path, "cannot be locked", "", std::strerror(errno)});
-  }
-  WorkerLock(WorkerLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  WorkerLock& operator=(WorkerLock&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    return *this;
-  }
-  ~WorkerLock() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-
- private:
-  WorkerLock() = default;
-  int descriptor_ = -1;
-};
 
 std::string lock_path(const std::string& dir, const std::string& worker) { return (fs::path(dir) / (worker + ".lock")).string(); }
 
@@ -82,13 +51,13 @@ Result<Database> open_own(const std::string& path, std::vector<std::string>& war
 }  // namespace
 
 struct Journal::State {
-  WorkerLock lock;
+  FileLock lock;
   std::string worker;
   std::map<std::string, Database> databases;  // by worker name, one's own included
   std::vector<std::string> notes;
   mutable std::mutex mutex;
 
-  State(WorkerLock held, std::string name) : lock(std::move(held)), worker(std::move(name)) {}
+  State(FileLock held, std::string name) : lock(std::move(held)), worker(std::move(name)) {}
 
   void warn(const std::string& text) {
     if (std::find(notes.begin(), notes.end(), text) == notes.end()) notes.push_back(text);
@@ -125,7 +94,7 @@ Result<Journal> Journal::open(const std::string& dir, const std::string& worker)
                 {"journal: worker name '" + printable(worker) + "'", "is not one", "letters, digits, '-' and '_', at most 64", ""});
   ASSAY_TRY(make_directory(dir));
   const std::string path = lock_path(dir, worker);
-  ASSAY_ASSIGN(std::optional<WorkerLock> lock, WorkerLock::take(path));
+  ASSAY_ASSIGN(std::optional<FileLock> lock, FileLock::take(path));
   if (!lock) {
     return fail(ErrorCode::kIo,
                 {"journal " + path, "is held by another process", "one process per worker name", "the same command running twice?"});
@@ -138,7 +107,7 @@ Result<Journal> Journal::open_any(const std::string& dir) {
   ASSAY_TRY(make_directory(dir));
   for (int i = 1; i <= kNames; ++i) {
     const std::string worker = i == 1 ? "local" : "local-" + std::to_string(i);
-    ASSAY_ASSIGN(std::optional<WorkerLock> lock, WorkerLock::take(lock_path(dir, worker)));
+    ASSAY_ASSIGN(std::optional<FileLock> lock, FileLock::take(lock_path(dir, worker)));
     if (lock) return open_held(dir, worker, std::make_unique<State>(*std::move(lock), worker));
   }
   return fail(ErrorCode::kIo, {"journal " + dir, "is held by " + std::to_string(kNames) + " processes", "one free name", ""});
@@ -180,6 +149,7 @@ Status Journal::put(std::span<const FinishedUnit> units) {
   const std::lock_guard guard(state_->mutex);
   Database& own = state_->databases.at(state_->worker);
   std::vector<Unit> fresh;
+  std::map<std::string, size_t> places;  // in `fresh`, by key
   for (const FinishedUnit& one : units) {
     if (one.payload.size() > kMaxPayloadBytes)
       return fail(ErrorCode::kUsage,
@@ -187,17 +157,20 @@ Status Journal::put(std::span<const FinishedUnit> units) {
                    "at most " + group_digits(kMaxPayloadBytes), ""});
     const double seconds = std::isfinite(one.facts.seconds) ? one.facts.seconds : 0;
     Unit unit{one.key.hex(), one.key.kind(), one.key.text(), one.payload, {seconds, one.facts.host}, state_->worker};
-    ASSAY_ASSIGN(const std::optional<Unit> present, state_->find(state_->worker, own, unit.key));
+    ASSAY_ASSIGN(std::optional<Unit> present, state_->find(state_->worker, own, unit.key));
+    if (const auto twice = places.find(unit.key); twice != places.end()) present = fresh[twice->second];
     if (present && present->payload == unit.payload) continue;
     if (present)
       return fail(ErrorCode::kMismatch, {"journal: a unit of kind '" + unit.kind + "'", "was finished before with another result",
                                          "equal keys give equal results", "something that changes the result is missing from its key"});
+    places[unit.key] = fresh.size();
     fresh.push_back(std::move(unit));
   }
   if (fresh.empty()) return {};
   ASSAY_TRY(own.run("BEGIN IMMEDIATE"));
   Status written;
-  for (size_t i = 0; written && i < fresh.size(); ++i) written = write_row(own, fresh[i]);
+  for (size_t i = 0; written && i < fresh.size(); ++i)
+    written = set_row_aside(own, fresh[i].key).and_then([&] { return write_row(own, fresh[i]); });
   if (written) written = own.run("COMMIT");
   if (!written) (void)own.run("ROLLBACK");  // SQLite may have rolled back by itself: nothing to add to the first error
   return written;
@@ -207,7 +180,7 @@ Status Journal::for_each(std::string_view kind, const std::function<Status(const
   const std::lock_guard guard(state_->mutex);
   std::map<std::string, std::vector<std::string>> workers;  // by key: the order of the report
   for (auto& [name, database] : state_->databases) {
-    ASSAY_ASSIGN(Statement select, database.prepare("SELECT key FROM unit WHERE ?1 = '' OR kind = ?1"));
+    ASSAY_ASSIGN(Statement select, database.prepare("SELECT key FROM unit WHERE (?1 = '' OR kind = ?1) AND key NOT LIKE 'aside %'"));
     select.bind(1, kind);
     for (;;) {
       const auto row = select.step();

@@ -85,6 +85,14 @@ std::optional<Unit> row_of(Statement& statement) {
   return unit;
 }
 
+Status set_row_aside(Database& database, const std::string& key) {
+  ASSAY_ASSIGN(Statement rename, database.prepare("UPDATE unit SET key = 'aside ' || id || ' ' || key WHERE key = ?"));
+  rename.bind(1, key);
+  const auto renamed = rename.step();
+  if (!renamed && !is_damage(renamed.error())) return fail(renamed.error());  // a row whose pages are broken is written over
+  return {};
+}
+
 Status write_row(Database& database, const Unit& unit) {
   ASSAY_ASSIGN(
       Statement insert,

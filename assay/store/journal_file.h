@@ -22,6 +22,8 @@ Status check_pages(Database& database, const std::string& path);
 std::string checksum_of(const Unit& unit);
 // The row under a statement that selects kUnitColumns; nothing if its key or checksum does not fit its content.
 std::optional<Unit> row_of(Statement& statement);
+// A row that is there under this key (damaged, or it would not be written again) is kept as "aside N KEY": nobody reads it as a unit.
+Status set_row_aside(Database& database, const std::string& key);
 // Adds the unit, or replaces a row of its key. In the caller's transaction.
 Status write_row(Database& database, const Unit& unit);
 

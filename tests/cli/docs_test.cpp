@@ -46,7 +46,8 @@ TEST(Docs, EveryCommandIsListedAndHasExamples) {
     EXPECT_TRUE(names.contains((*at)[1])) << (*at)[1] << " is not in docs/cli.md";
 }
 
-// The examples of docs/cli.md, in order, in a scratch directory (optimize and download, which needs the network, have tests of their own).
+// The examples of docs/cli.md, in order, in a scratch directory with a store of its own (optimize, resume and download, which needs the
+// network, have tests of their own).
 TEST(Docs, ExamplesRun) {
   const std::filesystem::path scratch = std::filesystem::path(testing::TempDir()) / "assay-docs";
   std::filesystem::remove_all(scratch);
@@ -59,10 +60,10 @@ TEST(Docs, ExamplesRun) {
   // eval needs what quantize writes, plan what score writes.
   std::stable_partition(lines.begin(), lines.end(), [](const auto& line) { return line.first == "quantize"; });
   for (const auto& [command, arguments] : lines) {
-    if (command == "optimize" || command == "download") continue;
+    if (command == "optimize" || command == "resume" || command == "download") continue;
     const std::string shorter = command == "imatrix" ? " --chunks 4" : "";
-    const auto result = interop::run_shell("cd " + interop::shell_quoted(scratch.string()) + " && " + interop::shell_quoted(ASSAY_PROGRAM) +
-                                           " " + command + " " + arguments + shorter + " --quiet");
+    const auto result = interop::run_shell("cd " + interop::shell_quoted(scratch.string()) + " && ASSAY_CACHE=cache " +
+                                           interop::shell_quoted(ASSAY_PROGRAM) + " " + command + " " + arguments + shorter + " --quiet");
     EXPECT_EQ(result.exit_code, 0) << command << " " << arguments << "\n" << result.output;
   }
   std::filesystem::remove_all(scratch);

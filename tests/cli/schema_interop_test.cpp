@@ -75,6 +75,9 @@ TEST(Schema, EveryCommandsResultFits) {
       {"plan", model + " --table table.json --bpw 5.5"},
       {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +
                        " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K -o best.gguf"},
+      {"eval", model + " --text " + evaluation + " --chunks 2 --store store"},
+      {"status", "--store store --prune 30d"},
+      {"export", "--store store"},
   };
   std::vector<std::string> arguments = {kSchema};
   std::set<std::string> covered;
@@ -82,10 +85,10 @@ TEST(Schema, EveryCommandsResultFits) {
   for (const auto& [command, options] : runs) {
     const std::string output = (scratch / (std::to_string(number++) + ".json")).string();
     // A table that a later run reads keeps its name; it is checked too.
-    const bool named = options.find("--json") != std::string::npos;
-    const auto run =
-        interop::run_shell("cd " + interop::shell_quoted(scratch.string()) + " && " + interop::shell_quoted(ASSAY_PROGRAM) + " " + command +
-                           " " + options + (named ? "" : " --json " + interop::shell_quoted(output)) + " --quiet --store none");
+    const bool named = options.find("--json") != std::string::npos, stored = options.find("--store") != std::string::npos;
+    const auto run = interop::run_shell("cd " + interop::shell_quoted(scratch.string()) + " && " + interop::shell_quoted(ASSAY_PROGRAM) +
+                                        " " + command + " " + options + (named ? "" : " --json " + interop::shell_quoted(output)) +
+                                        " --quiet" + (stored ? "" : " --store none"));
     EXPECT_EQ(run.exit_code, 0) << command << " " << options << "\n" << run.output;
     arguments.push_back(named ? (scratch / "table.json").string() : output);
     covered.insert(command);

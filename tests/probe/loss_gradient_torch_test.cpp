@@ -10,7 +10,7 @@
 namespace assay {
 namespace {
 
-constexpr double kTolerance = 0.01;  // of the largest of the differences: a finite step has curvature in it
+constexpr double kTolerance = 0.03;  // relative: a step of finite length has curvature in it, most in the first block
 
 TEST(LossGradient, EqualsDifferencesOfTheLoss) {
   const auto network = *Network::load(*Checkpoint::open(ASSAY_SOURCE_DIR "/demo/reference-9m"), {});
