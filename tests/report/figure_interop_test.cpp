@@ -6,6 +6,9 @@
 #include "tests/interop/python.h"
 #include "tests/report/example_figures.h"
 
+// Fontconfig keeps its tables of fonts until the process ends.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libfontconfig\n"; }
+
 namespace assay {
 namespace {
 
