@@ -7,7 +7,7 @@ target=${1:-$root/.deps/libtorch}
 version=2.13.0
 
 packages=(g++ cmake ninja-build ccache pkg-config python3 libcli11-dev nlohmann-json3-dev libfmt-dev libpcre2-dev libsqlite3-dev
-          libyaml-cpp-dev libicu-dev libssl-dev libcurl4-openssl-dev zlib1g-dev ca-certificates libexpected-dev libgtest-dev libgmock-dev libbenchmark-dev)
+          libyaml-cpp-dev libicu-dev libssl-dev libcurl4-openssl-dev zlib1g-dev ca-certificates libexpected-dev libgtest-dev libgmock-dev libbenchmark-dev librsvg2-2)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
