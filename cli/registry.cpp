@@ -31,7 +31,9 @@ const std::vector<Command>& all_commands() {
       {"sweep", "measured damage of every tensor at every type",
        "  assay sweep demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K --chunks 4 --json table.json\n", declare_sweep, true},
       {"probe", "what any change does: weights, codes, blocks, attention, residual stream",
-       "  assay probe demo/reference-9m --variants demo/variants.yaml --text demo/evaluation.txt --chunks 4\n", declare_probe, true},
+       "  assay probe demo/reference-9m --variants demo/variants.yaml --text demo/evaluation.txt --chunks 4\n"
+       "  assay probe demo/reference-9m --variants demo/variants.yaml --name \"block 3 at Q2_K\" --write edited.gguf\n",
+       declare_probe, true},
       {"score", "predicted damage (curvature) of every tensor at every type",
        "  assay score demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K,Q6_K --chunks 8 --json table.json\n", declare_score},
       {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",
