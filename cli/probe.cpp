@@ -1,7 +1,12 @@
-// `assay probe`: any variants of a model on a text.
+// `assay probe`: any variants of a model on a text, and one of them as a file.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "assay/base/text.h"
+#include "assay/plan/quantize_job.h"
+#include "assay/probe/variant_io.h"
+#include "assay/probe/write_variant.h"
 #include "cli/command.h"
 #include "cli/table.h"
 
@@ -72,8 +77,103 @@ std::string text_of(const ProbeResult& result) {
 
 struct Options {
   ProbeOptions probe;
-  std::string layers, write;
+  std::string layers, write, name;
 };
+
+std::string_view type_name(GgmlType type) { return find_type(type)->name; }
+
+Json written_json(const std::string& path, const Variant& variant, const WrittenVariant& written) {
+  Json tensors = Json::array();
+  for (const WrittenTensor& tensor : written.tensors)
+    tensors.push_back({{"name", tensor.name},
+                       {"source", tensor.source},
+                       {"form", name_of(tensor.form)},
+                       {"from", type_name(tensor.from)},
+                       {"to", type_name(tensor.to)},
+                       {"changed", tensor.counts.changed},
+                       {"rounded", tensor.counts.rounded},
+                       {"non_finite", tensor.counts.non_finite}});
+  return {{"output", path},           {"variant", variant.name},      {"hash", hash_of(variant)}, {"bytes", written.file_bytes},
+          {"blocks", written.blocks}, {"tensors", std::move(tensors)}};
+}
+
+std::string what_became_of(const WrittenTensor& tensor) {
+  const StoredCounts& counts = tensor.counts;
+  std::string text(name_of(tensor.form));
+  if (tensor.form == StoredForm::kZeroed) return text;
+  text += "; weights changed: " + group_digits(counts.changed);
+  if (counts.rounded > 0) text += fmt::format(", rounded to {}: {}", type_name(tensor.to), group_digits(counts.rounded));
+  if (counts.non_finite > 0) text += ", NaN or infinite: " + group_digits(counts.non_finite);
+  return text;
+}
+
+std::string written_text(const std::string& path, const Variant& variant, const WrittenVariant& written) {
+  std::string text;
+  if (!written.tensors.empty()) {
+    Table table({"tensor", "from", "to", "how"});
+    size_t types = 0;
+    for (const WrittenTensor& tensor : written.tensors) {
+      table.add({printable(tensor.name), std::string(type_name(tensor.from)), std::string(type_name(tensor.to)), what_became_of(tensor)});
+      types += tensor.from != tensor.to;
+    }
+    text = table.text() + fmt::format("{} tensors changed, {} of them to another type\n", written.tensors.size(), types);
+  }
+  return text + fmt::format("{}: variant '{}', {} blocks, {} tensors, {} bytes\n", path, printable(variant.name), written.blocks.size(),
+                            written.tensor_count, group_digits(written.file_bytes));
+}
+
+Status write_one(const Options& options, Context& context, Outcome& outcome) {
+  const ProbeOptions& probe = options.probe;
+  ASSAY_ASSIGN(VariantFile file, read_variants(probe.variants));
+  override_families(file, probe.layers, probe.samples);
+  ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(probe.model));
+  ASSAY_ASSIGN(const Hyper hyper, parse_hyper(checkpoint->metadata(), checkpoint->find("output.weight") != nullptr));
+  ASSAY_ASSIGN(const VariantSet set, expand(file, ModelShape(hyper, checkpoint->tensors())));
+  ASSAY_ASSIGN(const Variant* variant, choose_variant(set, options.name));
+  std::optional<Imatrix> imatrix;
+  if (!probe.imatrix.empty()) {
+    ASSAY_ASSIGN(imatrix, read_imatrix(probe.imatrix));
+  }
+  WriteVariantOptions write;
+  write.imatrix = imatrix ? &*imatrix : nullptr;
+  // What `convert` adds to a checkpoint that is no GGUF.
+  ASSAY_ASSIGN(const OutputRequest conversion, conversion_request(*checkpoint, "auto"));
+  ASSAY_ASSIGN(const OutputFile converted, plan_output(*checkpoint, conversion));
+  write.defaults = converted.metadata.entries();
+  for (const std::string& input : {probe.variants, probe.imatrix, probe.text.path})
+    if (!input.empty()) write.inputs.push_back(input);
+  write.force = context.common.force;
+  write.threads = context.common.threads;
+  ASSAY_ASSIGN(const WrittenVariant written, write_variant(*checkpoint, *variant, options.write, write, context.progress));
+  for (const std::string& path : files_of(*variant)) outcome.inputs.push_back(path);
+  outcome.result["written"] = written_json(options.write, *variant, written);
+  outcome.text = written_text(options.write, *variant, written);
+  return {};
+}
+
+Status measure(const Options& options, Context& context, Outcome& outcome) {
+  ASSAY_ASSIGN(Engine * engine, context.engine());
+  ASSAY_ASSIGN(const ProbeResult result, engine->probe_variants(options.probe, context.settings, context.progress));
+  for (const std::string& path : result.files)
+    if (std::find(outcome.inputs.begin(), outcome.inputs.end(), path) == outcome.inputs.end()) outcome.inputs.push_back(path);
+  outcome.noise_floor = result.noise_floor;
+  Json variants = Json::array(), groups = Json::array();
+  for (const ProbedVariant& variant : result.variants) variants.push_back(variant_json(variant));
+  for (const ProbedGroup& group : result.groups) groups.push_back(group_json(group, result));
+  outcome.result.update({{"variants", std::move(variants)},
+                         {"groups", std::move(groups)},
+                         {"notes", result.notes},
+                         {"base_nll", result.base_nll},
+                         {"tokens_scored", result.tokens_scored},
+                         {"windows", result.windows},
+                         {"documents", result.documents},
+                         {"interval", result.interval_unit},
+                         {"forward_equivalents", result.forward_equivalents}});
+  outcome.run_facts = {{"measured_seconds", result.seconds}};
+  add_units(result.units, outcome);
+  outcome.text += text_of(result);
+  return {};
+}
 
 }  // namespace
 
@@ -84,31 +184,29 @@ Run declare_probe(CLI::App& app) {
   app.add_option("--layers", options->layers, "layers of the families that name none, e.g. 0-5,9");
   app.add_option("--samples-per-matrix", options->probe.samples, "weights or bytes that sampling families draw from each matrix");
   app.add_option("--imatrix", options->probe.imatrix, "importance matrix for the encoders");
+  CLI::Option* write =
+      app.add_option("--write", options->write, "save one variant as a GGUF that llama.cpp loads; without --text nothing is measured");
+  app.add_option("--name", options->name, "the variant to save, where the file has more than one")->needs(write);
   auto text = add_text_options(app);
+  app.get_option("--text")->required(false);
   return [=](Context& context) -> Result<Outcome> {
     ASSAY_TRY(locate_model(options->probe.model, context));
-    ASSAY_TRY(locate_text(text->path, context));
-    ASSAY_TRY(context.begin({options->probe.model, text->path, options->probe.variants, options->probe.imatrix}));
+    if (!text->path.empty()) {
+      ASSAY_TRY(locate_text(text->path, context));
+      ASSAY_TRY(context.begin({options->probe.model, text->path, options->probe.variants, options->probe.imatrix}));
+    }
     options->probe.text = {text->path, text->windows};
     if (!options->layers.empty()) {
       ASSAY_ASSIGN(options->probe.layers, parse_layers(options->layers));
     }
-    ASSAY_ASSIGN(Engine * engine, context.engine());
-    ASSAY_ASSIGN(const ProbeResult result, engine->probe_variants(options->probe, context.settings, context.progress));
+    if (text->path.empty() && options->write.empty())
+      return fail(ErrorCode::kUsage, "probe: --text FILE measures the variants, --write OUT.gguf saves one of them; one is needed");
     Outcome outcome;
-    outcome.inputs = {options->probe.model, options->probe.text.path, options->probe.variants, options->probe.imatrix};
-    outcome.inputs.insert(outcome.inputs.end(), result.files.begin(), result.files.end());
-    outcome.noise_floor = result.noise_floor;
-    Json variants = Json::array(), groups = Json::array();
-    for (const ProbedVariant& variant : result.variants) variants.push_back(variant_json(variant));
-    for (const ProbedGroup& group : result.groups) groups.push_back(group_json(group, result));
-    outcome.result = {
-        {"variants", std::move(variants)}, {"groups", std::move(groups)},           {"notes", result.notes},
-        {"base_nll", result.base_nll},     {"tokens_scored", result.tokens_scored}, {"windows", result.windows},
-        {"documents", result.documents},   {"interval", result.interval_unit},      {"forward_equivalents", result.forward_equivalents}};
-    outcome.run_facts = {{"measured_seconds", result.seconds}};
-    add_units(result.units, outcome);
-    outcome.text = text_of(result);
+    outcome.result = Json::object();
+    for (const std::string& path : {options->probe.model, options->probe.text.path, options->probe.variants, options->probe.imatrix})
+      outcome.inputs.push_back(path);
+    if (!options->write.empty()) ASSAY_TRY(write_one(*options, context, outcome));
+    if (!text->path.empty()) ASSAY_TRY(measure(*options, context, outcome));
     return outcome;
   };
 }

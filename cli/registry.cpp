@@ -43,7 +43,9 @@ const std::vector<Command>& all_commands() {
        "  assay sweep demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K --chunks 4 --json table.json\n", declare_sweep, true,
        true},
       {"probe", "what any change does: weights, codes, blocks, attention, residual stream",
-       "  assay probe demo/reference-9m --variants demo/variants.yaml --text demo/evaluation.txt --chunks 4\n", declare_probe, true},
+       "  assay probe demo/reference-9m --variants demo/variants.yaml --text demo/evaluation.txt --chunks 4\n"
+       "  assay probe demo/reference-9m --variants demo/variants.yaml --name \"block 3 at Q2_K\" --write edited.gguf\n",
+       declare_probe, true},
       {"study", "a pre-registered study and its verdict",
        "  assay study qpsa q4.gguf --text demo/evaluation.txt --config studies/qpsa_demo.yaml --quick\n", declare_study},
       {"score", "predicted damage (curvature) of every tensor at every type",

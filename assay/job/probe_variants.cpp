@@ -35,14 +35,6 @@ Interval two_sided(const std::vector<size_t>& members, const ObservedVariants& o
                         {kResamples, seed});
 }
 
-void override_families(const ProbeOptions& options, VariantFile& file) {
-  for (Family& family : file.families) {
-    if (family.layers.empty()) family.layers = options.layers;
-    const bool sampled = family.kind == Family::Kind::kLevels || family.kind == Family::Kind::kBytes;
-    if (options.samples && sampled) family.samples = *options.samples;
-  }
-}
-
 // Single weights move a KL by less than bf16 can show.
 void warn_of_compute(const std::vector<Variant>& variants, const RunSettings& settings, Progress& progress) {
   if (settings.compute != Compute::kBFloat16) return;
@@ -59,7 +51,7 @@ void warn_of_compute(const std::vector<Variant>& variants, const RunSettings& se
 Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) {
   apply_settings(settings);
   ASSAY_ASSIGN(VariantFile file, read_variants(options.variants));
-  override_families(options, file);
+  override_families(file, options.layers, options.samples);
   ASSAY_ASSIGN(const std::shared_ptr<const Checkpoint> checkpoint, Checkpoint::open(options.model));
   ASSAY_ASSIGN(const Hyper hyper, parse_hyper(checkpoint->metadata(), checkpoint->find("output.weight") != nullptr));
   ASSAY_ASSIGN(const VariantSet set, expand(file, ModelShape(hyper, checkpoint->tensors())));

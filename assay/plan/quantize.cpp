@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "assay/base/text.h"
+#include "assay/file/block_order.h"
 #include "assay/file/gguf_header.h"
 #include "assay/file/tensor_role.h"
 
@@ -15,9 +16,6 @@ namespace assay {
 namespace {
 
 constexpr uint32_t kQuantizationVersion = 2;
-// Keys that may be one number or one per block.
-constexpr const char* kPerBlockKeys[] = {"attention.head_count", "attention.head_count_kv", "feed_forward_length",
-                                         "attention.sliding_window_pattern"};
 
 std::string architecture_of(const Metadata& metadata) {
   const auto name = metadata.get_string("general.architecture");
@@ -33,38 +31,19 @@ uint32_t block_count(const Checkpoint& checkpoint) {
   return static_cast<uint32_t>(highest + 1);
 }
 
-// The array without the entries of left-out blocks.
-template <class T>
-void erase_entries(std::vector<T>& values, const std::set<uint32_t>& pruned) {
-  uint32_t index = 0;
-  std::erase_if(values, [&](const T&) { return pruned.contains(index++); });
-}
-
-// Block count and per-block arrays follow the blocks that are left.
-void prune_metadata(Metadata& metadata, const std::set<uint32_t>& pruned, uint32_t blocks) {
-  const std::string prefix = architecture_of(metadata) + ".";
-  metadata.set(prefix + "block_count", MetaValue::u32(blocks - static_cast<uint32_t>(pruned.size())));
-  for (const char* key : kPerBlockKeys) {
-    const MetaValue* found = metadata.find(prefix + key);
-    const auto* held = found == nullptr ? nullptr : std::get_if<std::shared_ptr<const MetaArray>>(&found->value);
-    if (held == nullptr || (*held)->size() != blocks) continue;
-    MetaArray array = **held;
-    erase_entries(array.unsigned_values, pruned);
-    erase_entries(array.signed_values, pruned);
-    erase_entries(array.real_values, pruned);
-    MetaValue value = *found;
-    value.value = std::make_shared<const MetaArray>(std::move(array));
-    metadata.set(prefix + key, std::move(value));
-  }
-}
-
 Metadata output_metadata(const Checkpoint& checkpoint, const OutputRequest& request) {
   Metadata metadata = checkpoint.metadata();
   for (const char* key : {"split.no", "split.count", "split.tensors.count"}) metadata.erase(key);
   metadata.set("general.file_type", MetaValue::u32(request.file_type));
   if (request.quantized) metadata.set("general.quantization_version", MetaValue::u32(kQuantizationVersion));
-  if (!request.prune_layers.empty())
-    prune_metadata(metadata, {request.prune_layers.begin(), request.prune_layers.end()}, block_count(checkpoint));
+  if (!request.prune_layers.empty()) {
+    const uint32_t blocks = block_count(checkpoint);
+    const std::set<uint32_t> pruned(request.prune_layers.begin(), request.prune_layers.end());
+    std::vector<uint32_t> kept;
+    for (uint32_t block = 0; block < blocks; ++block)
+      if (!pruned.contains(block)) kept.push_back(block);
+    order_blocks(metadata, kept, blocks);
+  }
   if (request.imatrix != nullptr) {
     const Imatrix& imatrix = *request.imatrix;
     metadata.set("quantize.imatrix.file", MetaValue::string(request.imatrix_path));
@@ -123,7 +102,7 @@ Result<KeptTensors> kept_tensors(const Checkpoint& checkpoint, std::span<const u
       const auto number = static_cast<uint32_t>(layer);
       if (pruned.contains(number)) continue;
       const auto before = std::distance(pruned.begin(), pruned.lower_bound(number));
-      tensor.name = "blk." + std::to_string(layer - before) + source.substr(source.find('.', 4));
+      tensor.name = name_in_block(source, number - static_cast<uint32_t>(before));
     }
     kept.tensors.push_back(std::move(tensor));
     kept.sources.push_back(source);

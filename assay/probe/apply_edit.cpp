@@ -145,4 +145,22 @@ Status apply_edit(const WeightEdit& edit, const EditedTensor& tensor, std::vecto
   return Editor(edit, tensor, old).run();
 }
 
+Status move_stored(const WeightEdit& edit, const EditedTensor& tensor, std::span<std::byte> bytes) {
+  const GgmlTypeInfo& type = *find_type(tensor.info->type);
+  Status status;
+  const auto refused = [&](const Error& error) { status = fail(error.code, "tensor '" + tensor.info->name + "': " + error.message); };
+  if (edit.action == Action::kByte) {
+    const std::span<std::byte> block = bytes.subspan(edit.byte / type.block_bytes * type.block_bytes, type.block_bytes);
+    if (const auto moved = add_to_byte(type.type, block, edit.byte % type.block_bytes, edit.step); !moved) refused(moved.error());
+    return status;
+  }
+  if (edit.action != Action::kLevel) return fail(ErrorCode::kInternal, "variant: this edit does not move stored bytes");
+  for_selected(edit.where, tensor, [&](uint64_t i) {
+    if (!status) return;
+    const std::span<std::byte> block = bytes.subspan(i / type.block_size * type.block_bytes, type.block_bytes);
+    if (const auto moved = move_code(type.type, block, i % type.block_size, edit.step); !moved) refused(moved.error());
+  });
+  return status;
+}
+
 }  // namespace assay

@@ -35,4 +35,7 @@ uint64_t selected(const WeightEdit& edit, const EditedTensor& tensor);
 // Of an edit that passed check(). Code and byte edits start from the stored codes, whatever other edits did to the value before.
 Status apply_edit(const WeightEdit& edit, const EditedTensor& tensor, std::vector<OldValue>* old);
 
+// What a code or byte edit does to the tensor's bytes, in place; tensor.stored and tensor.values are not looked at.
+Status move_stored(const WeightEdit& edit, const EditedTensor& tensor, std::span<std::byte> bytes);
+
 }  // namespace assay

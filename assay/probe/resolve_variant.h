@@ -33,7 +33,4 @@ class VariantResolver {
   std::unique_ptr<State> state_;
 };
 
-// The files that a variant names.
-std::vector<std::string> files_of(const Variant& variant);
-
 }  // namespace assay

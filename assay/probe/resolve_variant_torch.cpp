@@ -2,9 +2,9 @@
 #include <set>
 
 #include "assay/base/text.h"
-#include "assay/file/safetensors.h"
 #include "assay/file/tensor_role.h"
 #include "assay/probe/apply_edit.h"
+#include "assay/probe/edit_files.h"
 #include "assay/probe/resolve_variant.h"
 
 namespace assay {
@@ -12,23 +12,8 @@ namespace {
 
 using Action = WeightEdit::Action;
 
-Result<at::Tensor> matrix_of(const Safetensors& file, const std::string& name, const std::string& path) {
-  const SafetensorInfo* info = file.find(name);
-  if (info == nullptr) return fail(ErrorCode::kMismatch, {path, "has no tensor '" + printable(name) + "'", "", ""});
-  if (info->dtype != "F32" || info->shape.size() != 2)
-    return fail(ErrorCode::kMismatch,
-                {path + ": tensor '" + printable(name) + "'",
-                 "is " + info->dtype + " with " + std::to_string(info->shape.size()) + " dimensions", "a float32 matrix is needed", ""});
-  at::Tensor values = at::empty({static_cast<int64_t>(info->shape[0]), static_cast<int64_t>(info->shape[1])});
-  ASSAY_TRY(file.read(*info, 0, std::as_writable_bytes(std::span(values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())))));
-  if (!at::isfinite(values).all().item<bool>())
-    return fail(ErrorCode::kBadInput, {path + ": tensor '" + printable(name) + "'", "holds NaN or infinite values", "", "a damaged file?"});
-  return values;
-}
-
-Result<Safetensors> open_safetensors(const std::string& path) {
-  ASSAY_ASSIGN(std::shared_ptr<ByteSource> source, open_file(path));
-  return Safetensors::parse(std::move(source));
+at::Tensor tensor_of(const FileMatrix& matrix) {
+  return at::tensor(matrix.values).view({static_cast<int64_t>(matrix.rows), static_cast<int64_t>(matrix.columns)});
 }
 
 // The edits of one tensor, in order.
@@ -76,24 +61,7 @@ struct VariantResolver::State {
     std::vector<std::byte> stored;
     at::Tensor values;
   } last;
-  std::map<std::string, std::shared_ptr<const Checkpoint>> models;
-  std::map<std::string, std::shared_ptr<const Safetensors>> files;
-
-  Result<std::shared_ptr<const Checkpoint>> model(const std::string& path) {
-    auto& model = models[path];
-    if (!model) {
-      ASSAY_ASSIGN(model, Checkpoint::open(path));
-    }
-    return model;
-  }
-  Result<std::shared_ptr<const Safetensors>> file(const std::string& path) {
-    auto& file = files[path];
-    if (!file) {
-      ASSAY_ASSIGN(Safetensors opened, open_safetensors(path));
-      file = std::make_shared<const Safetensors>(std::move(opened));
-    }
-    return file;
-  }
+  EditFiles files;
 
   Result<EditedTensor> load(const std::string& tensor) {
     const TensorInfo* info = network->checkpoint().find(tensor);
@@ -147,23 +115,17 @@ struct VariantResolver::State {
   // Requantized, taken from a file, thin: of the matrix as it is stored.
   Result<WeightChange> other(const WeightEdit& edit) {
     if (edit.action == Action::kLowRank) {
-      ASSAY_ASSIGN(const auto opened, file(edit.file));
+      ASSAY_ASSIGN(const ThinMatrices thin, files.thin(edit.file, *network->checkpoint().find(edit.tensor)));
       WeightChange change;
-      ASSAY_ASSIGN(const at::Tensor left, matrix_of(*opened, edit.tensor + ".a", edit.file));
-      ASSAY_ASSIGN(change.right, matrix_of(*opened, edit.tensor + ".b", edit.file));
-      const TensorInfo* info = network->checkpoint().find(edit.tensor);
-      if (left.size(0) != static_cast<int64_t>(info->rows()) || change.right.size(1) != static_cast<int64_t>(info->row_length()) ||
-          left.size(1) != change.right.size(0))
-        return fail(ErrorCode::kMismatch, {edit.file + ": tensors '" + printable(edit.tensor) + ".a' and '.b'", "have other shapes",
-                                           "[out, rank] and [rank, in]", "for another model?"});
-      change.left = left * edit.value;
+      change.left = tensor_of(thin.left) * edit.value;
+      change.right = tensor_of(thin.right);
       return change;
     }
     at::Tensor change;
     if (edit.action == Action::kType) {
       ASSAY_ASSIGN(change, changes->requantized(edit.tensor, edit.type));
     } else {
-      ASSAY_ASSIGN(const auto opened, model(edit.file));
+      ASSAY_ASSIGN(const auto opened, files.model(edit.file));
       ASSAY_ASSIGN(change, changes->taken_from(edit.tensor, *opened));
     }
     return WeightChange(edit.share == 1 ? change : change * edit.share);
@@ -219,9 +181,9 @@ struct VariantResolver::State {
         break;
     }
     rule.kind = HeadRule::Kind::kLowRank;
-    ASSAY_ASSIGN(const auto opened, file(edit.basis));
     const std::string name = "blk." + std::to_string(layer) + ".head." + std::to_string(head);
-    ASSAY_ASSIGN(const at::Tensor basis, matrix_of(*opened, name, edit.basis));
+    ASSAY_ASSIGN(const FileMatrix matrix, files.matrix(edit.basis, name));
+    const at::Tensor basis = tensor_of(matrix);
     if (basis.size(0) != network->hyper().head_dim || basis.size(1) < edit.k)
       return fail(ErrorCode::kMismatch,
                   {edit.basis + ": tensor '" + name + "'", "is " + std::to_string(basis.size(0)) + " by " + std::to_string(basis.size(1)),
@@ -269,15 +231,6 @@ Result<ResolvedVariant> VariantResolver::resolve(const Variant& variant) {
     if (first) resolved.patches.push_back({*first, edit.rank, false});
   }
   return resolved;
-}
-
-std::vector<std::string> files_of(const Variant& variant) {
-  std::set<std::string> files;
-  for (const WeightEdit& edit : variant.weights)
-    if (!edit.file.empty()) files.insert(edit.file);
-  for (const AttentionEdit& edit : variant.attention)
-    if (!edit.basis.empty()) files.insert(edit.basis);
-  return {files.begin(), files.end()};
 }
 
 }  // namespace assay

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <tuple>
 
 #include "assay/base/sha256.h"
@@ -21,5 +22,14 @@ std::string canonical(const Variant& variant) {
 }
 
 std::string hash_of(const Variant& variant) { return sha256_hex(canonical(variant)); }
+
+std::vector<std::string> files_of(const Variant& variant) {
+  std::set<std::string> files;
+  for (const WeightEdit& edit : variant.weights)
+    if (!edit.file.empty()) files.insert(edit.file);
+  for (const AttentionEdit& edit : variant.attention)
+    if (!edit.basis.empty()) files.insert(edit.basis);
+  return {files.begin(), files.end()};
+}
 
 }  // namespace assay

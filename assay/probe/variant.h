@@ -96,4 +96,7 @@ struct Variant {
 std::string canonical(const Variant& variant);
 std::string hash_of(const Variant& variant);
 
+// The files that a variant names, each once.
+std::vector<std::string> files_of(const Variant& variant);
+
 }  // namespace assay

@@ -338,4 +338,12 @@ Result<VariantSet> expand(const VariantFile& file, const ModelShape& shape) {
   return expander.take();
 }
 
+void override_families(VariantFile& file, const std::vector<LayerRange>& layers, std::optional<uint64_t> samples) {
+  for (Family& family : file.families) {
+    if (family.layers.empty()) family.layers = layers;
+    const bool sampled = family.kind == Family::Kind::kLevels || family.kind == Family::Kind::kBytes;
+    if (samples && sampled) family.samples = *samples;
+  }
+}
+
 }  // namespace assay

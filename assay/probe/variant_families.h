@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -76,6 +77,9 @@ struct VariantSet {
 // A file's variants, then those of its families, each checked against the model (check_variant.h). Variants without a name get the first
 // 12 digits of their hash. Errors: those of check(), a sample larger than the matrix, too many variants, a ranking that does not fit.
 Result<VariantSet> expand(const VariantFile& file, const ModelShape& shape);
+
+// Options of a run: layers for every family that names none, samples for every sampling family in place of its own.
+void override_families(VariantFile& file, const std::vector<LayerRange>& layers, std::optional<uint64_t> samples);
 
 // I(S) of a kJoint group; `damage` per variant of the set.
 double joint_interaction(const VariantGroup& group, std::span<const double> damage);
