@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "assay/base/text.h"
+#include "assay/study/qpsa_figures.h"
 #include "cli/command.h"
 #include "cli/table.h"
 
@@ -120,7 +121,7 @@ std::string text_of(const StudyQpsaResult& study) {
 
 struct Options {
   StudyQpsaOptions study;
-  std::string config, rankings, only, layers, methods, k;
+  std::string config, rankings, only, layers, methods, k, figures;
   std::optional<uint64_t> samples;
 };
 
@@ -169,6 +170,7 @@ Run declare_study(CLI::App& app) {
   app.add_option("--k", options->k, "layers to leave out, e.g. 1,2,4,8");
   app.add_option("--layers", options->layers, "only these, e.g. 0-5,9");
   app.add_option("--samples-per-matrix", options->samples, "weights and bytes drawn from each matrix");
+  app.add_option("--figures", options->figures, "directory for the figures, as SVG and PNG");
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
     ASSAY_TRY(locate_model(options->study.model, context));
@@ -186,6 +188,14 @@ Run declare_study(CLI::App& app) {
     outcome.run_facts = {{"stages", std::move(stages)}, {"forward_equivalents", result.forward_equivalents}};
     add_units(result.units, outcome);
     outcome.text = text_of(result);
+    if (!options->figures.empty()) {
+      const std::string subtitle =
+          fmt::format("{}, {} tokens, {} samples per matrix", options->study.model, result.result.tokens_scored, result.result.samples);
+      OutputOptions output;
+      output.force = context.common.force;
+      ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result.result, options->figures, subtitle, output));
+      outcome.text += fmt::format("{} figures in {}\n", figures.size() / 2, options->figures);
+    }
     return outcome;
   };
 }

@@ -205,7 +205,11 @@ Result<ResolvedVariant> VariantResolver::resolve(const Variant& variant) {
   ResolvedVariant resolved;
   for (const TensorEdits& edits : by_tensor(variant)) {
     ASSAY_ASSIGN(const auto make, state_->maker(edits));
-    for (ResolvedEdit& edit : edits_of(*state_->network, edits.tensor, key_of(edits), make)) resolved.edits.push_back(std::move(edit));
+    std::vector<ResolvedEdit> places = edits_of(*state_->network, edits.tensor, key_of(edits), make);
+    if (places.empty())
+      return fail(ErrorCode::kUnsupported, {"tensor '" + printable(edits.tensor) + "'", "cannot be changed in a run",
+                                            "matrices of blocks, the token embedding and the head can", ""});
+    std::move(places.begin(), places.end(), std::back_inserter(resolved.edits));
   }
   const int layers = state_->network->hyper().layers;
   ASSAY_ASSIGN(const std::vector<Step> steps, expand_schedule(variant, layers));

@@ -14,7 +14,7 @@
 namespace assay {
 
 // Both ends in the axis's unit; both NaN: no interval.
-struct Interval {
+struct PlotRange {
   double low = std::numeric_limits<double>::quiet_NaN();
   double high = std::numeric_limits<double>::quiet_NaN();
 };
@@ -33,8 +33,8 @@ struct Axis {
 struct Point {
   double x = 0;  // on a categories axis: the index
   double y = 0;
-  Interval x_interval = {};
-  Interval y_interval = {};
+  PlotRange x_interval = {};
+  PlotRange y_interval = {};
   std::string label = {};  // drawn where there is room
 };
 
@@ -47,7 +47,7 @@ struct Points {
 struct LinePoint {
   double x = 0;
   double y = 0;
-  Interval band = {};  // of y
+  PlotRange band = {};  // of y
 };
 
 // In the order given; a point left out leaves a gap.
@@ -59,7 +59,7 @@ struct Line {
 
 struct Bar {
   double value = 0;
-  Interval interval = {};  // of the value itself, also where bars are stacked
+  PlotRange interval = {};  // of the value itself, also where bars are stacked
 };
 
 // One bar per category of the one axis that has categories; bars grow from 0 along the other.

@@ -98,7 +98,7 @@ class SeriesCleaner {
   }
 
   // Called once for every datum that is kept, per axis.
-  Status clean(Interval& interval, const Axis& axis, size_t index) {
+  Status clean(PlotRange& interval, const Axis& axis, size_t index) {
     ++kept_;
     if (std::isnan(interval.low) && std::isnan(interval.high)) return {};
     if (interval.low > interval.high)
@@ -142,7 +142,7 @@ class Span {
     high_ = std::max(high_, value);
     whole_ = whole_ && std::floor(value) == value && std::abs(value) < 1e15;
   }
-  void add(const Interval& interval) {
+  void add(const PlotRange& interval) {
     const bool whole = whole_;
     add(interval.low), add(interval.high);
     whole_ = whole;
@@ -196,7 +196,7 @@ Range range_of(const Figure& figure, bool of_x) {
 
 }  // namespace
 
-bool present(const Interval& interval) { return !std::isnan(interval.low) && !std::isnan(interval.high); }
+bool present(const PlotRange& interval) { return !std::isnan(interval.low) && !std::isnan(interval.high); }
 
 std::string_view name_of(const Series& series) {
   return std::visit([](const auto& one) -> std::string_view { return one.name; }, series);

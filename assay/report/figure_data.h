@@ -35,11 +35,11 @@ Range y_range(const Prepared& prepared);
 struct BarSpan {
   double from = 0;
   double to = 0;  // NaN: left out
-  Interval interval = {};
+  PlotRange interval = {};
 };
 std::vector<std::vector<BarSpan>> bar_spans(const Figure& figure);
 
-bool present(const Interval& interval);
+bool present(const PlotRange& interval);
 std::string_view name_of(const Series& series);
 bool has_categories(const Axis& axis);
 

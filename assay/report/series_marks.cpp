@@ -21,7 +21,7 @@ constexpr std::string_view kWhiskerColour = "#262626";
 
 std::string note_number(double value) { return fmt::format("{:.6g}", value); }
 
-std::string note_interval(const Interval& interval) {
+std::string note_interval(const PlotRange& interval) {
   return present(interval) ? fmt::format(" [{}, {}]", note_number(interval.low), note_number(interval.high)) : "";
 }
 
@@ -192,7 +192,7 @@ class SeriesDrawing {
     // Over the bars, so that none hides another's.
     for (size_t n = 0; n < all.size(); ++n) {
       for (size_t i = 0; i < all[n].size(); ++i) {
-        const Interval& interval = all[n][i].interval;
+        const PlotRange& interval = all[n][i].interval;
         const double middle =
             along(static_cast<double>(i)) + (figure_.stacked ? 0 : (static_cast<double>(n) - static_cast<double>(beside - 1) / 2) * thick);
         if (!present(interval)) continue;
@@ -289,8 +289,8 @@ class SeriesDrawing {
               {kLabelSize, colour, Anchor::kMiddle, false, true});
   }
 
-  std::string note(const std::string& series, const std::string& label, double x, double y, const Interval& x_interval,
-                   const Interval& y_interval) const {
+  std::string note(const std::string& series, const std::string& label, double x, double y, const PlotRange& x_interval,
+                   const PlotRange& y_interval) const {
     std::string words;
     for (const std::string& part : {series, label})
       if (!part.empty()) words += (words.empty() ? "" : ", ") + part;

@@ -45,7 +45,9 @@ TEST_F(ProbeWrite, SavesTheNamedVariantAndSaysWhatChanged) {
   const auto all = Checkpoint::open((dir_ / "all.gguf").string()), out = Checkpoint::open((dir_ / "pruned.gguf").string());
   ASSERT_TRUE(all && out);
   for (const Metadata::Entry& entry : (*all)->metadata().entries())
-    if (entry.key != "llama.block_count") EXPECT_EQ(*(*out)->metadata().find(entry.key), entry.value) << entry.key;
+    if (entry.key != "llama.block_count") {
+      EXPECT_EQ(*(*out)->metadata().find(entry.key), entry.value) << entry.key;
+    }
   EXPECT_EQ((*out)->read(*(*out)->find("blk.3.ffn_up.weight")).value(), (*all)->read(*(*all)->find("blk.4.ffn_up.weight")).value());
 
   EXPECT_EQ(result(command("one.yaml", to("only.gguf"))).at("written").at("bytes"), written.at("bytes"));

@@ -68,6 +68,7 @@ TEST(Schema, EveryCommandsResultFits) {
       {"eval", model + " --text " + evaluation + " --chunks 2"},
       {"eval", "q4.gguf --base " + model + " --text " + evaluation + " --chunks 2"},
       {"probe", model + " --variants " ASSAY_SOURCE_DIR "/demo/variants.yaml --text " + evaluation + " --chunks 1"},
+      {"probe", model + " --variants " ASSAY_SOURCE_DIR "/demo/variants.yaml --name \"block 3 at Q2_K\" --write edited.gguf"},
       {"study", "qpsa q4.gguf --text " + evaluation + " --max-tokens 64 --samples-per-matrix 1 --layers 0-3 --k 1 --quick"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},

@@ -1,9 +1,8 @@
 // The gradient against differences of the loss as a sweep measures it, and against one weight moved alone.
-#include "assay/probe/loss_gradient.h"
-
 #include <gtest/gtest.h>
 
 #include "assay/base/random.h"
+#include "assay/probe/loss_gradient.h"
 #include "assay/probe/observation.h"
 #include "assay/probe/sweep.h"
 
@@ -44,9 +43,8 @@ TEST(LossGradient, EqualsDifferencesOfTheLoss) {
       predicted.push_back(1e-3 * length);
     }
   std::vector<WindowTotals> totals(variants.size());
-  const Status swept = run_sweep(*network, windows, variants, {}, [&](size_t v, size_t, std::span<const PositionObservation> rows) {
-    totals[v].add(sum_window(0, rows));
-  });
+  const Status swept = run_sweep(*network, windows, variants, {},
+                                 [&](size_t v, size_t, std::span<const PositionObservation> rows) { totals[v].add(sum_window(0, rows)); });
   ASSERT_TRUE(swept) << swept.error().message;
   for (size_t v = 0; v < variants.size(); ++v) {
     const WindowSums sums = totals[v].value();

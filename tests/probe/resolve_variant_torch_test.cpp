@@ -1,9 +1,8 @@
 // Edits of a few weights and of whole matrices through the resolver, against what they say: values, codes, bytes; nothing else changes, and
 // the model at hand stays as it is.
-#include "assay/probe/resolve_variant.h"
-
 #include <gtest/gtest.h>
 
+#include "assay/probe/resolve_variant.h"
 
 namespace assay {
 namespace {
@@ -52,7 +51,8 @@ TEST_F(ResolvedEdits, ValuesOfChosenWeights) {
   EXPECT_TRUE(at::allclose(change_of({edit(WeightEdit::Action::kSet, 0.5, at({{3, 7}, {9, 1}}))}), expected - weight_, 0, 0));
   expected = weight_.clone();
   expected[3].mul_(1.01);
-  EXPECT_TRUE(at::allclose(change_of({edit(WeightEdit::Action::kScale, 1.01, whole(Selection::Kind::kRow, 3))}), expected - weight_, 1e-5, 1e-8));
+  EXPECT_TRUE(
+      at::allclose(change_of({edit(WeightEdit::Action::kScale, 1.01, whole(Selection::Kind::kRow, 3))}), expected - weight_, 1e-5, 1e-8));
   expected = weight_.clone();
   expected.select(1, 5).zero_();
   EXPECT_TRUE(at::allclose(change_of({edit(WeightEdit::Action::kSet, 0, whole(Selection::Kind::kColumn, 5))}), expected - weight_, 0, 0));
@@ -66,8 +66,9 @@ TEST_F(ResolvedEdits, ValuesOfChosenWeights) {
 TEST_F(ResolvedEdits, EditsOfOneMatrixFollowEachOther) {
   at::Tensor expected = weight_.clone();
   expected[3][7] = 0.5 * 3;
-  EXPECT_TRUE(at::allclose(change_of({edit(WeightEdit::Action::kSet, 0.5, at({{3, 7}})), edit(WeightEdit::Action::kScale, 3, at({{3, 7}}))}),
-                           expected - weight_, 0, 0));
+  EXPECT_TRUE(
+      at::allclose(change_of({edit(WeightEdit::Action::kSet, 0.5, at({{3, 7}})), edit(WeightEdit::Action::kScale, 3, at({{3, 7}}))}),
+                   expected - weight_, 0, 0));
   WeightEdit requantized = edit(WeightEdit::Action::kType, 0);
   requantized.type = GgmlType::kQ4_0;
   expected = weight_ + *changes_->requantized(kTensor, GgmlType::kQ4_0);

@@ -297,7 +297,9 @@ TEST_F(WriteVariant, AHuggingFaceDirectoryIsConverted) {
   ASSERT_NE(out, nullptr);
   EXPECT_EQ(values_of(*out, "blk.1.ffn_down.weight")[1], 5.0F);
   for (const Metadata::Entry& entry : model_->metadata().entries())
-    if (entry.key.starts_with("tokenizer.")) EXPECT_EQ(*out->metadata().find(entry.key), entry.value) << entry.key;
+    if (entry.key.starts_with("tokenizer.")) {
+      EXPECT_EQ(*out->metadata().find(entry.key), entry.value) << entry.key;
+    }
   EXPECT_THAT(out->metadata().get_u64("general.file_type").value(), Optional(uint64_t{0}));
 }
 

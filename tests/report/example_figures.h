@@ -92,7 +92,7 @@ inline Figure anatomy() {
     Bars bars{regions[r], {}};
     for (size_t t = 0; t < 6; ++t) {
       const double value = 2e-6 * (0.3 + random.next_uniform()) / (1.0 + static_cast<double>(r));
-      bars.bars.push_back({value, r == 4 ? Interval{value * 0.4, value * 1.8} : Interval{}});
+      bars.bars.push_back({value, r == 4 ? PlotRange{value * 0.4, value * 1.8} : PlotRange{}});
     }
     figure.series.emplace_back(bars);
   }

@@ -55,7 +55,7 @@ TEST(QpsaAnalysis, RandomDrawsBecomeQuartiles) {
 TEST(QpsaAnalysis, ConvergenceOfNestedSamples) {
   std::vector<SampledEffect> effects;
   for (int layer = 0; layer < 8; ++layer)
-    for (uint64_t i = 0; i < 16; ++i) effects.push_back({layer, "t", i, i < 4 ? -layer : layer, true});
+    for (uint64_t i = 0; i < 16; ++i) effects.push_back({layer, "t", i, static_cast<double>(i < 4 ? -layer : layer), true});
   const auto rows = convergence_of("m", effects, 8, {4, 16});
   EXPECT_DOUBLE_EQ(*rows[0].rho_to_largest, -1);  // the first four say the opposite
   EXPECT_FALSE(rows[0].same_top_4);

@@ -23,8 +23,9 @@ TEST(QpsaConfig, ShippedConfigsAreRead) {
 }
 
 TEST(QpsaConfig, EachFaultIsNamedAndItsControlReads) {
-  ASSERT_TRUE(parse("{k: [1, 2], samples_per_matrix: 5, layers: 0-3, byte_mode: false, gammas: [0.5], "
-                    "criteria: [{name: a, statistic: b, below: 1}], rankings: {mine: [2, 0, 1]}}"));
+  ASSERT_TRUE(
+      parse("{k: [1, 2], samples_per_matrix: 5, layers: 0-3, byte_mode: false, gammas: [0.5], "
+            "criteria: [{name: a, statistic: b, below: 1}], rankings: {mine: [2, 0, 1]}}"));
   const std::pair<const char*, const char*> faults[] = {
       {"{samples: 5}", "samples"},
       {"{k: [0]}", "k[0]"},
@@ -45,7 +46,8 @@ TEST(QpsaConfig, EachFaultIsNamedAndItsControlReads) {
 }
 
 TEST(QpsaConfig, TheHashIsOfTheCriteriaAlone) {
-  const auto one = *parse("{criteria: [{name: a, statistic: b, below: 1}]}"), two = *parse("{k: [3], criteria: [{name: a, statistic: b, below: 1}]}"),
+  const auto one = *parse("{criteria: [{name: a, statistic: b, below: 1}]}"),
+             two = *parse("{k: [3], criteria: [{name: a, statistic: b, below: 1}]}"),
              three = *parse("{criteria: [{name: a, statistic: b, below: 1.5}]}");
   EXPECT_EQ(criteria_hash(one), criteria_hash(two));
   EXPECT_NE(criteria_hash(one), criteria_hash(three));
