@@ -183,9 +183,9 @@ Run declare_study(CLI::App& app) {
     outcome.inputs = {options->study.model, options->study.text.path, options->config, options->rankings};
     outcome.noise_floor = result.result.noise_floor;
     outcome.result = to_json(result.result);
-    Json stages = Json::array();
-    for (const auto& [name, seconds] : result.stage_seconds) stages.push_back({{"name", name}, {"seconds", seconds}});
-    outcome.run_facts = {{"stages", std::move(stages)}, {"forward_equivalents", result.forward_equivalents}};
+    Json stages = Json::object();
+    for (const auto& [name, seconds] : result.stage_seconds) stages[name] = seconds;
+    outcome.run_facts = {{"stage_seconds", std::move(stages)}, {"forward_equivalents", result.forward_equivalents}};
     add_units(result.units, outcome);
     outcome.text = text_of(result);
     if (!options->figures.empty()) {
