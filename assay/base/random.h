@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace assay {
 
@@ -27,5 +29,11 @@ class CounterRandom {
   std::array<uint32_t, 4> block_{};
   int used_ = 4;
 };
+
+// `count` of the items without replacement, uniform, to their front in the order drawn (Fisher and Yates). count <= items.size().
+template <class Items>
+void draw_to_front(CounterRandom& random, size_t count, Items& items) {
+  for (size_t i = 0; i < count; ++i) std::swap(items[i], items[i + random.next_below(items.size() - i)]);
+}
 
 }  // namespace assay

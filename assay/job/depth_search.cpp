@@ -1,6 +1,7 @@
 #include "assay/job/depth_search.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "assay/base/random.h"
 
@@ -13,16 +14,13 @@ constexpr uint64_t kStream = 0x6465707468;
 // What is left out of each layer at hand.
 struct State {
   std::vector<bool> attention, ffn;
-  bool operator==(const State&) const = default;
 };
 
 void draw(CounterRandom& random, int k, std::vector<bool>& out) {
   std::vector<size_t> pool(out.size());
-  for (size_t i = 0; i < pool.size(); ++i) pool[i] = i;
-  for (size_t i = 0; i < static_cast<size_t>(k); ++i) {
-    std::swap(pool[i], pool[i + random.next_below(pool.size() - i)]);
-    out[pool[i]] = true;
-  }
+  std::iota(pool.begin(), pool.end(), size_t{0});
+  draw_to_front(random, static_cast<size_t>(k), pool);
+  for (size_t i = 0; i < static_cast<size_t>(k); ++i) out[pool[i]] = true;
 }
 
 // One that is out comes back, one that is in goes.

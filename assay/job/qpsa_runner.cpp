@@ -59,10 +59,11 @@ Result<std::vector<VariantEffect>> QpsaRunner::measure(std::span<const Variant> 
   for (size_t v = 0; v < variants.size(); ++v) {
     ASSAY_TRY(check(variants[v], *shape_));
     ASSAY_ASSIGN(ResolvedVariant resolved, resolver_->resolve(variants[v]));
-    if (variants[v].schedule.empty() && variants[v].weights.size() == 1 && sparse_of(resolved).empty()) {
-      effects[v].empty = true;
-      continue;
+    if (variants[v].schedule.empty() && variants[v].weights.size() == 1) {
+      effects[v].weights = sparse_of(resolved);
+      effects[v].empty = effects[v].weights.empty();
     }
+    if (effects[v].empty) continue;
     forward_equivalents_ +=
         assay::forward_equivalents(*model_.network, set_.windows[0], resolved) * static_cast<double>(set_.windows.size());
     named.push_back({hash_of(variants[v]), std::move(resolved)});
@@ -74,7 +75,10 @@ Result<std::vector<VariantEffect>> QpsaRunner::measure(std::span<const Variant> 
     for (const WindowSums& window : observed[i]) totals.add(window);
     const WindowSums sums = totals.value();
     const auto count = static_cast<double>(sums.count);
-    effects[places[i]] = {sums.kl / count, sums.nll_difference / count, sums.non_finite == 0, false};
+    VariantEffect& effect = effects[places[i]];
+    effect.kl = sums.kl / count;
+    effect.nll_difference = sums.nll_difference / count;
+    effect.finite = sums.non_finite == 0;
   }
   return effects;
 }
@@ -109,10 +113,8 @@ Result<QpsaSamples> QpsaRunner::sample(Family::Kind kind, uint64_t count, const 
       const double change = ppl_change(effect.nll_difference);
       capped_sum += std::fabs(change);
       ++capped_count;
-      ASSAY_ASSIGN(const ResolvedVariant resolved, resolver_->resolve(set.variants[member]));
-      std::vector<SparseWeight> weights = sparse_of(resolved);
-      changed += static_cast<double>(weights.size());
-      if (kind == Family::Kind::kLevels) sides_.push_back({edit.tensor, samples.effects.size(), std::move(weights)});
+      changed += static_cast<double>(effect.weights.size());
+      if (kind == Family::Kind::kLevels) sides_.push_back({edit.tensor, samples.effects.size(), effect.weights});
       if (!effect.finite) continue;
       sum += std::fabs(change);
       signed_sum += change;

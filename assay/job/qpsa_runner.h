@@ -21,6 +21,7 @@ struct VariantEffect {
   double kl = 0, nll_difference = 0;  // nats per token
   bool finite = true;                 // false: positions without finite logits are in the sums as a uniform prediction
   bool empty = false;                 // the variant changes no weight: a code at the end of its range
+  std::vector<SparseWeight> weights;  // of a variant that changes a few weights of one matrix
 };
 
 // Samples of one mode, both ways, as measured and as one gradient predicts them.

@@ -37,8 +37,7 @@ Variant repeat(int first, int last, int times, double gamma) {
 
 class QpsaStudy {
  public:
-  QpsaStudy(QpsaRunner& runner, const StudyQpsaOptions& options, Progress& progress)
-      : runner_(runner), options_(options), config_(options.config), progress_(progress) {}
+  QpsaStudy(QpsaRunner& runner, const StudyQpsaOptions& options) : runner_(runner), options_(options), config_(options.config) {}
 
   Result<StudyQpsaResult> run() {
     ASSAY_ASSIGN(layers_, layers_of(config_.layers, runner_.layers()));
@@ -243,8 +242,7 @@ class QpsaStudy {
   std::vector<int> random_layers(int k, int draw) const {
     std::vector<int> pool = layers_;
     CounterRandom random(config_.seed, 0x7072756e65, static_cast<uint64_t>(draw));
-    for (int i = 0; i < k; ++i)
-      std::swap(pool[static_cast<size_t>(i)], pool[static_cast<size_t>(i) + random.next_below(pool.size() - static_cast<size_t>(i))]);
+    draw_to_front(random, static_cast<size_t>(k), pool);
     pool.resize(static_cast<size_t>(k));
     std::sort(pool.begin(), pool.end());
     return pool;
@@ -334,7 +332,6 @@ class QpsaStudy {
   QpsaRunner& runner_;
   const StudyQpsaOptions& options_;
   const QpsaConfig& config_;
-  Progress& progress_;
   std::vector<int> layers_;
   QpsaSamples bytes_, levels_;
   QpsaResult result_;
@@ -345,7 +342,7 @@ class QpsaStudy {
 
 Result<StudyQpsaResult> study_qpsa(const StudyQpsaOptions& options, const RunSettings& settings, Progress& progress) {
   ASSAY_ASSIGN(const std::unique_ptr<QpsaRunner> runner, QpsaRunner::open(options.model, options.text, settings, progress));
-  return QpsaStudy(*runner, options, progress).run();
+  return QpsaStudy(*runner, options).run();
 }
 
 }  // namespace assay
