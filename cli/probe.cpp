@@ -27,6 +27,8 @@ Json variant_json(const ProbedVariant& variant) {
           {"flip_rate_ci95", interval_json(variant.flip_rate)},
           {"non_finite", variant.non_finite},
           {"below_floor", variant.below_floor},
+          {"place", variant.place},
+          {"windows", variant.windows},
           {"forward_equivalents", variant.forward_equivalents}};
 }
 
@@ -44,16 +46,38 @@ std::string with_interval(const Interval& interval) {
   return fmt::format("{:.4g} [{:.3g}, {:.3g}]", interval.value, interval.low, interval.high);
 }
 
-std::string text_of(const ProbeResult& result) {
-  Table table({"variant", "KL (nats per token)", "ln(ppl ratio)", "flips", "forward passes"});
+std::string cost_text(const ProbeResult& result, const std::optional<StopRule>& until) {
+  const auto windows = static_cast<double>(std::max<uint64_t>(1, result.windows));
+  std::string text = fmt::format("cost {:.1f} forward passes of the text in place of {}\n", result.forward_equivalents / windows,
+                                 group_digits(result.variants.size()));
+  if (!until) return text;
+  uint64_t measured = 0;
+  for (const ProbedVariant& variant : result.variants) measured += variant.windows;
+  text += fmt::format("stopped early: {:.1f} % of the windows measured, {:.1f} forward passes saved; ",
+                      100 * static_cast<double>(measured) / (windows * static_cast<double>(result.variants.size())),
+                      (result.all_forward_equivalents - result.forward_equivalents) / windows);
+  text += until->kind == StopRule::Kind::kRankStable
+              ? fmt::format("of two variants settled early, all windows would say otherwise in at most {:.2g} % of cases\n",
+                            100 * until->error_rate)
+              : fmt::format("intervals hold the mean over all windows in at least {:.2g} % of cases\n", 100 * (1 - until->error_rate));
+  return text;
+}
+
+std::string text_of(const ProbeResult& result, const std::optional<StopRule>& until) {
+  std::vector<std::string> columns = {"variant", "KL (nats per token)", "ln(ppl ratio)", "flips", "forward passes"};
+  if (until) columns.insert(columns.end(), {"windows", "place"});
+  Table table(columns);
   size_t below = 0, broken = 0;
   for (const ProbedVariant& variant : result.variants) {
     below += variant.below_floor;
     broken += variant.non_finite > 0;
     if (&variant - result.variants.data() >= static_cast<ptrdiff_t>(kMostLines)) continue;
-    table.add({printable(variant.name), variant.below_floor ? "< floor" : with_interval(variant.kl),
-               variant.below_floor ? "" : fmt::format("{:+.4g}{}", variant.nll_difference.value, variant.non_finite ? " (not finite)" : ""),
-               fmt::format("{:.2f} %", 100 * variant.flip_rate.value), fmt::format("{:.2f}", variant.forward_equivalents)});
+    std::vector<std::string> row = {
+        printable(variant.name), variant.below_floor ? "< floor" : with_interval(variant.kl),
+        variant.below_floor ? "" : fmt::format("{:+.4g}{}", variant.nll_difference.value, variant.non_finite ? " (not finite)" : ""),
+        fmt::format("{:.2f} %", 100 * variant.flip_rate.value), fmt::format("{:.2f}", variant.forward_equivalents)};
+    if (until) row.insert(row.end(), {std::to_string(variant.windows), std::to_string(variant.place)});
+    table.add(row);
   }
   std::string text = table.text();
   if (result.variants.size() > kMostLines)
@@ -68,16 +92,14 @@ std::string text_of(const ProbeResult& result) {
       fmt::format("{} variants on {} windows, {} tokens scored each; noise floor {:.2g}, {} below it", group_digits(result.variants.size()),
                   result.windows, group_digits(result.tokens_scored), result.noise_floor, group_digits(below));
   if (broken > 0) text += fmt::format("; {} with logits that are not finite, counted as uniform there", group_digits(broken));
-  text += fmt::format("\ncost {:.1f} forward passes of the text in place of {}\n",
-                      result.forward_equivalents / static_cast<double>(std::max<uint64_t>(1, result.windows)),
-                      group_digits(result.variants.size()));
+  text += "\n" + cost_text(result, until);
   for (const std::string& note : result.notes) text += "note: " + note + "\n";
   return text;
 }
 
 struct Options {
   ProbeOptions probe;
-  std::string layers, write, name;
+  std::string layers, until, write, name;
 };
 
 std::string_view type_name(GgmlType type) { return find_type(type)->name; }
@@ -169,9 +191,14 @@ Status measure(const Options& options, Context& context, Outcome& outcome) {
                          {"documents", result.documents},
                          {"interval", result.interval_unit},
                          {"forward_equivalents", result.forward_equivalents}});
+  if (const auto& until = options.probe.until)
+    outcome.result["until"] = {{"rule", until->kind == StopRule::Kind::kWidth ? "ci" : "rank-stable"},
+                               {"width", until->width},
+                               {"error_rate", until->error_rate},
+                               {"all_forward_equivalents", result.all_forward_equivalents}};
   outcome.run_facts = {{"measured_seconds", result.seconds}};
   add_units(result.units, outcome);
-  outcome.text += text_of(result);
+  outcome.text += text_of(result, options.probe.until);
   return {};
 }
 
@@ -183,6 +210,10 @@ Run declare_probe(CLI::App& app) {
   app.add_option("--variants", options->probe.variants, "JSON or YAML file of variants and families (docs/variants.md)")->required();
   app.add_option("--layers", options->layers, "layers of the families that name none, e.g. 0-5,9");
   app.add_option("--samples-per-matrix", options->probe.samples, "weights or bytes that sampling families draw from each matrix");
+  app.add_option(
+      "--until", options->until,
+      "stop measuring a variant when it is settled: ci=0.1 (interval within 10 %) or rank-stable (its place); error=0.01 after a "
+      "comma for another error rate than 0.05");
   app.add_option("--imatrix", options->probe.imatrix, "importance matrix for the encoders");
   CLI::Option* write =
       app.add_option("--write", options->write, "save one variant as a GGUF that llama.cpp loads; without --text nothing is measured");
@@ -190,6 +221,9 @@ Run declare_probe(CLI::App& app) {
   auto text = add_text_options(app);
   app.get_option("--text")->required(false);
   return [=](Context& context) -> Result<Outcome> {
+    if (!options->until.empty()) {
+      ASSAY_ASSIGN(options->probe.until, parse_stop_rule(options->until));
+    }
     ASSAY_TRY(locate_model(options->probe.model, context));
     if (!text->path.empty()) {
       ASSAY_TRY(locate_text(text->path, context));

@@ -9,6 +9,7 @@
 #include "assay/base/result.h"
 #include "assay/job/settings.h"
 #include "assay/probe/layer_list.h"
+#include "assay/probe/sequential.h"
 #include "assay/probe/statistics.h"
 #include "assay/probe/variant_families.h"
 
@@ -21,6 +22,7 @@ struct ProbeOptions {
   std::string imatrix;              // file; empty: encode without importance
   std::vector<LayerRange> layers;   // for every family that names none; empty: all
   std::optional<uint64_t> samples;  // for every sampling family, in place of its own
+  std::optional<StopRule> until;    // measure each variant on as many windows as settle it; empty: on all
 };
 
 struct ProbedVariant {
@@ -29,7 +31,9 @@ struct ProbedVariant {
   double ppl_ratio = 1;                    // e^nll_difference
   uint64_t non_finite = 0;                 // positions without finite logits; they count as a uniform prediction
   bool below_floor = false;
-  double forward_equivalents = 0;
+  double forward_equivalents = 0;  // on one window
+  uint64_t windows = 0;            // measured
+  uint64_t place = 0;              // among the variants by mean KL, 1 the greatest
 };
 
 struct ProbedGroup {
@@ -46,7 +50,8 @@ struct ProbeResult {
   double base_nll = 0;
   uint64_t tokens_scored = 0, windows = 0, documents = 0;
   std::string interval_unit;
-  double forward_equivalents = 0, seconds = 0;
+  double forward_equivalents = 0, seconds = 0;  // of what was measured
+  double all_forward_equivalents = 0;           // had every variant been measured on every window
   UnitCounts units;
 };
 
