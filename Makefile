@@ -64,7 +64,7 @@ bench-curvature: build ## predicted damage against measured, and what it costs
 
 bench-codes: build ## codes chosen under second moments against nearest ones, at equal bytes
 	@cmake --build --preset release --target codes_bench -j $(JOBS)
-	$(BUILD)/bin/codes_bench demo/calibration.txt demo/evaluation.txt 48
+	$(BUILD)/bin/codes_bench demo/calibration.txt demo/evaluation.txt --calibration-chunks 48 --chunks 48
 
 bench-model: build ## products, perplexity, sweep, start-up on a random model of a public shape (1 GB in BENCH_MODELS)
 	@cmake --build --preset release --target product_bench llama_peer -j $(JOBS)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes a GGUF with random weights in the exact shape of a public model, for speed measurements.
 
-usage: make_random_model.py SHAPE OUT.gguf [--type bf16|f16|f32]
+usage: make_random_model.py SHAPE OUT.gguf [--type bf16|f16|f32] [--layers N]
 
 SHAPE: qwen2.5-0.5b or llama-3.2-1b. The tokenizer is the demo model's (demo/reference-9m), its vocabulary filled up with
-unused tokens to the model's size, so that any text gives tokens and every logit is computed. Needs the packages numpy and gguf.
+unused tokens to the model's size, so that any text gives tokens and every logit is computed. --layers: fewer blocks than the model
+has, each of the same shape. Needs the packages numpy and gguf.
 """
 import argparse
 import json
@@ -51,8 +52,13 @@ def main():
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("out")
     parser.add_argument("--type", choices=TYPES, default="bf16")
+    parser.add_argument("--layers", type=int, help="blocks; default: as many as the model has")
     options = parser.parse_args()
-    s = SHAPES[options.shape]
+    s = dict(SHAPES[options.shape])
+    if options.layers is not None:
+        if options.layers < 1:
+            parser.error("--layers: at least 1")
+        s["layers"] = options.layers
     head = s["width"] // s["heads"]
     rng = np.random.default_rng(1)
     writer = gguf.GGUFWriter(options.out, s["arch"], use_temp_file=True)
