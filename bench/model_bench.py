@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Speed of the model's forward and of the sweep against llama.cpp, in one run: matrix-product rates, perplexity, sweep, start-up.
+"""Speed of the model's forward, the sweep and probes against llama.cpp, in one run: products, perplexity, sweep, probe, start-up.
 
 usage: model_bench.py BUILD_DIR PEER_LIB_DIR MODEL.gguf TEXT [--threads N] [--repeats N] [--only PART]... [--compute MODE]... [--json FILE]
 
 Ours and the peer's runs alternate; each figure is the least of its repeats, and beside wall seconds stand processor seconds of all
 threads, which suffer less from other load. Loading is not counted in perplexity (difference of two lengths; the peer is warm). In the
 sweep whole processes are counted on both sides: ours, and for each of the peer's variants one that writes the file and one that runs the
-KL evaluation (its arithmetic is our peer program's, on as many threads). The arithmetic limit is the time of the matrix products alone at the rate measured for that compute mode.
+KL evaluation (its arithmetic is our peer program's, on as many threads). Probes change one weight each, or leave one block out; their limit
+is what the blocks after the change and the head take at the engine's best rate, the forward of a large batch. The arithmetic limit is the time of the matrix products alone at the rate measured for that compute mode.
 """
 import argparse
 import json
@@ -23,6 +24,7 @@ RATE_OF = {"float32": "float32", "bf16": "bf16", "deviations": "bf16"}  # the pr
 SITES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 CTX, SCORED = 512, 255
 SHORT, LONG = 4, 8  # chunks of the two perplexity runs
+PROBE_TOKENS = 500
 BF16_FILE, Q4_0_TYPE = 32, 2  # llama.cpp's numbers
 
 
@@ -158,6 +160,53 @@ class Bench:
             self.result["sweep"][compute] = {"seconds": wall, "cpu_seconds": cpu, "variants": len(cells), "above_floor": above,
                                              "limit_seconds": limit}
 
+    def single_weights(self, count):
+        """One weight each set to 0, spread evenly over layers and matrices, at places that a fixed congruence draws."""
+        layers, draw, variants = self.shape["layers"], 12345, []
+        for i in range(count):
+            layer, site = i * layers // count, SITES[i % len(SITES)]
+            columns, rows = self.shape["sites"][site]
+            draw = (draw * 6364136223846793005 + 1442695040888963407) % 2**64
+            place = draw >> 16
+            at = [place % rows, place // rows % columns]
+            variants.append({"name": str(i), "weights": [{"tensor": f"blk.{layer}.{site}.weight", "at": [at], "set": 0}]})
+        return variants
+
+    def probe_run(self, variants, compute, text):
+        """Wall seconds of the process, seconds of the variants alone, forwards that they cost."""
+        with tempfile.TemporaryDirectory() as name:
+            path = pathlib.Path(name) / "variants.json"
+            path.write_text(json.dumps({"variants": variants}))
+            out, wall, _ = timed([self.assay, "probe", self.o.model, "--variants", path, *text, "--compute", compute, "--threads",
+                                  str(self.o.threads), "--store", "none", "--quiet", "--json", "-"])
+        answer = json.loads(out)
+        return wall, answer["run"]["measured_seconds"], answer["result"]["forward_equivalents"]
+
+    def best_forward(self, compute):
+        """Seconds of one forward of PROBE_TOKENS tokens with all predictions, at the rate of a large batch."""
+        def run(chunks):
+            return timed([self.assay, "eval", self.o.model, "--text", self.o.text, "--window", "full", "--ctx", str(PROBE_TOKENS), "--chunks",
+                          str(chunks), "--compute", compute, "--threads", str(self.o.threads), "--store", "none", "--quiet"])[1]
+        return (min(run(LONG) for _ in range(self.o.repeats)) - min(run(SHORT) for _ in range(self.o.repeats))) / (LONG - SHORT)
+
+    def probe(self):
+        layers, text = self.shape["layers"], ["--text", self.o.text, "--max-tokens", str(PROBE_TOKENS)]
+        peer = [timed([*self.peer, "speed", self.o.model, self.o.text, "--ctx", str(PROBE_TOKENS), "--chunks", "1", "--all-logits"])[1]
+                for _ in range(5)]
+        peer_run = sum(peer) / len(peer)
+        print(f"\nprobes, {PROBE_TOKENS} tokens; llama.cpp {peer_run:.2f} s a run, from {len(peer)}")
+        self.result["probe"] = {"llama.cpp seconds per run": peer_run}
+        skips = [{"name": str(layer), "schedule": [{"skip": layer}]} for layer in range(layers)]
+        cases = [("single weights", "float32", self.single_weights(self.o.probes)), ("each block left out", "float32", skips),
+                 ("each block left out", "bf16", skips)]
+        for name, compute, variants in cases:
+            wall, measured, forwards = self.probe_run(variants, compute, text)
+            limit = (forwards + 1) * self.best_forward(compute)  # and the base's own
+            print(f"  {name}, {compute}: {len(variants)} in {wall:.1f} s, {measured:.1f} s without loading and floor, {forwards:.0f} forwards: "
+                  f"x {measured / limit:.2f} of the limit {limit:.1f} s; {100 * wall / (peer_run * len(variants)):.0f} % of llama.cpp's", flush=True)
+            self.result["probe"][f"{name}, {compute}"] = {"variants": len(variants), "seconds": wall, "measured_seconds": measured,
+                                                          "limit_seconds": limit}
+
     def start_up(self):
         best = lambda command: min(timed(command)[1] for _ in range(7))
         help_seconds, inspect = best([self.assay, "--help"]), best([self.assay, "inspect", self.o.model])
@@ -172,8 +221,9 @@ def main():
         parser.add_argument(name)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", action="append", choices=("perplexity", "sweep", "start_up"))
+    parser.add_argument("--only", action="append", choices=("perplexity", "sweep", "probe", "start_up"))
     parser.add_argument("--compute", action="append", choices=COMPUTES)
+    parser.add_argument("--probes", type=int, default=200, help="single-weight variants")
     parser.add_argument("--json")
     options = parser.parse_args()
     options.compute = options.compute or list(COMPUTES)
@@ -181,7 +231,8 @@ def main():
     rates = bench.product_rates()
     best = ", ".join(f"{c} {r / 1e9:.0f} GFLOP/s" for c, r in rates.items())
     print(f"{options.threads} threads; best matrix-product rates: {best}", flush=True)
-    parts = {"start_up": bench.start_up, "perplexity": lambda: bench.perplexity(rates), "sweep": lambda: bench.sweep(rates)}
+    parts = {"start_up": bench.start_up, "perplexity": lambda: bench.perplexity(rates), "sweep": lambda: bench.sweep(rates),
+             "probe": bench.probe}
     for name in options.only or parts:
         parts[name]()
     if options.json:

@@ -1,6 +1,8 @@
 // `assay study`: pre-registered studies.
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "assay/base/text.h"
 #include "assay/study/qpsa_figures.h"
 #include "cli/command.h"
@@ -190,7 +192,8 @@ Run declare_study(CLI::App& app) {
     outcome.text = text_of(result);
     if (!options->figures.empty()) {
       const std::string subtitle =
-          fmt::format("{}, {} tokens, {} samples per matrix", options->study.model, result.result.tokens_scored, result.result.samples);
+          fmt::format("{}, {} tokens, {} samples per matrix", std::filesystem::path(options->study.model).filename().string(),
+                      result.result.tokens_scored, result.result.samples);
       OutputOptions output;
       output.force = context.common.force;
       ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result.result, options->figures, subtitle, output));

@@ -8,8 +8,15 @@
 namespace assay {
 namespace {
 
-// With 512 tokens of a 0.5 B model about a minute on two cores, and far more than a product needs to be efficient.
-constexpr size_t kVariantsPerUnit = 96;
+// With 512 tokens of a 0.5 B model a minute or two on two cores, and far more than a product needs to be efficient. A small model takes
+// more at once, since every unit runs the unedited model again; then some 20 seconds.
+size_t variants_per_unit(const Network& network) {
+  constexpr double kWeights = 500e6;
+  constexpr size_t kLeast = 96, kMost = 480;
+  double weights = 0;
+  for (const TensorInfo& tensor : network.checkpoint().tensors()) weights += static_cast<double>(tensor.elements());
+  return static_cast<size_t>(std::clamp(kLeast * kWeights / std::max(1.0, weights), double{kLeast}, double{kMost}));
+}
 
 std::string unit_name(std::span<const NamedVariant> variants) {
   Sha256 name;
@@ -23,7 +30,8 @@ Result<ObservedVariants> measure_variants(const OpenModel& model, std::span<cons
                                           UnitStore& store, const MeasureOptions& options, Progress& progress) {
   ObservedVariants observed(variants.size());
   progress.stage("sweep", windows.size() * variants.size());
-  store.plan(windows.size() * ((variants.size() + kVariantsPerUnit - 1) / kVariantsPerUnit));
+  const size_t per_unit = variants_per_unit(*model.network);
+  store.plan(windows.size() * ((variants.size() + per_unit - 1) / per_unit));
   UninterruptedProgress unit_progress(progress);
   uint64_t done = 0;
   for (size_t w = 0; w < windows.size(); ++w) {
@@ -31,8 +39,8 @@ Result<ObservedVariants> measure_variants(const OpenModel& model, std::span<cons
     const auto units = store.units(store.key("sweep").add("changes", options.depends_on).add("windows", fingerprint(window)));
     std::vector<WindowSums> all;
     bool left_out = false;
-    for (size_t begin = 0; begin < variants.size() && !left_out; begin += kVariantsPerUnit) {
-      const auto some = variants.subspan(begin, std::min(kVariantsPerUnit, variants.size() - begin));
+    for (size_t begin = 0; begin < variants.size() && !left_out; begin += per_unit) {
+      const auto some = variants.subspan(begin, std::min(per_unit, variants.size() - begin));
       const auto run = [&]() -> Result<std::string> {
         std::vector<ResolvedVariant> resolved;
         for (const NamedVariant& one : some) resolved.push_back(one.variant);

@@ -12,7 +12,8 @@ namespace assay {
 namespace {
 
 constexpr int64_t kMaxBatchRows = 1024;                   // more rows per product gain nothing and cost cache
-constexpr uint64_t kMaxHeadMemory = uint64_t{192} << 20;  // the same for logits in flight
+constexpr uint64_t kMaxHeadMemory = uint64_t{192} << 20;  // the same for logits in flight,
+constexpr uint64_t kMaxHeadRows = 1024;                   // and for the rows they are of
 
 // Who a stream is carried for: the unedited model, a variant, or a variant without its patches.
 struct Member {
@@ -390,7 +391,8 @@ class Sweep {
 
   Status reduce(const at::Tensor& base, std::span<const HeadStream> heads, std::span<const std::vector<Member>> members) {
     const size_t scored = windows_[0].scored();
-    const HeadOptions head{std::min(options_.memory / 4, kMaxHeadMemory), options_.allow_non_finite};
+    const uint64_t row_bytes = static_cast<uint64_t>(network_.head().out()) * sizeof(float);
+    const HeadOptions head{std::min({options_.memory / 4, kMaxHeadMemory, kMaxHeadRows * row_bytes}), options_.allow_non_finite};
     return compare_heads(network_, base, network_, heads, labels_, head, [&](size_t stream, std::span<const PositionObservation> rows) {
       for (const Member& member : members[stream])
         for (size_t w = 0; w < windows_.size(); ++w) sink_(member.variant, w, rows.subspan(w * scored, scored));
