@@ -7,7 +7,8 @@ Ours and the peer's runs alternate; each figure is the least of its repeats, and
 threads, which suffer less from other load. Loading is not counted in perplexity (difference of two lengths; the peer is warm). In the
 sweep whole processes are counted on both sides: ours, and for each of the peer's variants one that writes the file and one that runs the
 KL evaluation (its arithmetic is our peer program's, on as many threads). Probes change one weight each, or leave one block out; their limit
-is what the blocks after the change and the head take at the engine's best rate, the forward of a large batch. The arithmetic limit is the time of the matrix products alone at the rate measured for that compute mode.
+is what the blocks after the change and the head take at the engine's best rate, the forward of a large batch. The arithmetic
+limit is the time of the matrix products alone at the rate measured for that compute mode.
 """
 import argparse
 import json
@@ -199,9 +200,10 @@ class Bench:
         skips = [{"name": str(layer), "schedule": [{"skip": layer}]} for layer in range(layers)]
         cases = [("single weights", "float32", self.single_weights(self.o.probes)), ("each block left out", "float32", skips),
                  ("each block left out", "bf16", skips)]
+        best = {compute: self.best_forward(compute) for compute in {compute for _, compute, _ in cases}}
         for name, compute, variants in cases:
             wall, measured, forwards = self.probe_run(variants, compute, text)
-            limit = (forwards + 1) * self.best_forward(compute)  # and the base's own
+            limit = (forwards + 1) * best[compute]  # and the base's own
             print(f"  {name}, {compute}: {len(variants)} in {wall:.1f} s, {measured:.1f} s without loading and floor, {forwards:.0f} forwards: "
                   f"x {measured / limit:.2f} of the limit {limit:.1f} s; {100 * wall / (peer_run * len(variants)):.0f} % of llama.cpp's", flush=True)
             self.result["probe"][f"{name}, {compute}"] = {"variants": len(variants), "seconds": wall, "measured_seconds": measured,

@@ -27,19 +27,15 @@ class RoundProgress final : public Progress {
 double mean_kl(const WindowSums& window) { return window.kl / static_cast<double>(window.count); }
 
 // The interval is narrow enough, or all of it is below what can be told from nothing.
-bool is_narrow(std::span<const double> values, uint64_t windows, const AdaptiveOptions& options) {
+bool is_narrow(std::span<const WindowSums> measured, uint64_t windows, const AdaptiveOptions& options) {
+  std::vector<double> values;
+  for (const WindowSums& window : measured) values.push_back(mean_kl(window));
   const Interval interval = anytime_interval(values, windows, options.rule.error_rate);
   const double half = interval.high - interval.value;
   return half <= options.rule.width * interval.value || interval.high < options.noise_floor;
 }
 
 }  // namespace
-
-std::vector<double> mean_kls(std::span<const WindowSums> windows) {
-  std::vector<double> means;
-  for (const WindowSums& window : windows) means.push_back(mean_kl(window));
-  return means;
-}
 
 std::vector<size_t> by_mean(const ObservedVariants& observed) {
   std::vector<double> means;
@@ -85,7 +81,7 @@ Result<AdaptiveResult> measure_until(const OpenModel& model, std::span<const Win
       order.split();
       if (variants.size() > 1) open = order.open();
     } else if (w + 1 >= StopRule::kLeast) {
-      std::erase_if(open, [&](size_t v) { return is_narrow(mean_kls(result.observed[v]), windows.size(), options); });
+      std::erase_if(open, [&](size_t v) { return is_narrow(result.observed[v], windows.size(), options); });
     }
   }
   result.order = ranks ? order.order() : by_mean(result.observed);

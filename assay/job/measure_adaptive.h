@@ -29,7 +29,4 @@ Result<AdaptiveResult> measure_until(const OpenModel& model, std::span<const Win
 // Variants by mean KL over their windows, greatest first.
 std::vector<size_t> by_mean(const ObservedVariants& observed);
 
-// Mean KL per window, nats per token.
-std::vector<double> mean_kls(std::span<const WindowSums> windows);
-
 }  // namespace assay

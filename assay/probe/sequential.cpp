@@ -133,12 +133,9 @@ bool SettledOrder::settled(size_t above, size_t below) const {
 // At every place where all pairs across it are settled.
 std::vector<std::vector<size_t>> SettledOrder::cut(std::vector<size_t> segment) const {
   const size_t count = segment.size();
-  std::vector<Bounds> of(values_.size());
-  for (const size_t variant : segment) {
-    const Interval own = anytime_interval(values_[variant], windows_, error_rate_ / 2);
-    of[variant] = {own.value, own.low, own.high};
-  }
-  std::stable_sort(segment.begin(), segment.end(), [&](size_t a, size_t b) { return of[a].mean > of[b].mean; });
+  std::vector<Interval> of(values_.size());  // at half the error rate each, for a comparison of two
+  for (const size_t variant : segment) of[variant] = anytime_interval(values_[variant], windows_, error_rate_ / 2);
+  std::stable_sort(segment.begin(), segment.end(), [&](size_t a, size_t b) { return of[a].value > of[b].value; });
   std::vector<double> lowest_above(count), highest_below(count);  // of segment[0 .. i] and of segment[i ..]
   for (size_t i = 0; i < count; ++i) lowest_above[i] = std::min(of[segment[i]].low, i > 0 ? lowest_above[i - 1] : INFINITY);
   for (size_t i = count; i-- > 0;) highest_below[i] = std::max(of[segment[i]].high, i + 1 < count ? highest_below[i + 1] : -INFINITY);

@@ -60,9 +60,6 @@ class SettledOrder {
   std::span<const double> values(size_t variant) const { return values_[variant]; }
 
  private:
-  struct Bounds {
-    double mean = 0, low = 0, high = 0;  // at half the error rate each, for a comparison of two
-  };
   bool settled(size_t above, size_t below) const;
   std::vector<std::vector<size_t>> cut(std::vector<size_t> segment) const;
 
