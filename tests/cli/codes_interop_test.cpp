@@ -18,7 +18,7 @@ using cli_test::result;
 constexpr double kActivationRounding = 4e-3, kSameWeights = 1e-4, kBetweenCodes = 2e-3;
 const std::string kModel = "demo/reference-9m";
 const std::string kCalibrationChunks = " --chunks 8";
-const std::string kChunks = "24";
+constexpr int kChunks = 24;
 
 void expect_same_layout(const std::string& a, const std::string& b) {
   const auto first = Gguf::open(a), second = Gguf::open(b);
@@ -34,12 +34,6 @@ void expect_same_layout(const std::string& a, const std::string& b) {
     EXPECT_EQ(x.bytes, y.bytes) << x.name;
   }
   EXPECT_EQ(std::filesystem::file_size(a), std::filesystem::file_size(b));
-}
-
-double peer_perplexity(const std::string& file, const std::string& text) {
-  const auto answer = interop::run_llama_peer({"perplexity", file, text, "--chunks", kChunks});
-  EXPECT_EQ(answer.status, 0) << answer.result.dump();
-  return answer.status == 0 ? answer.result.at("ppl").get<double>() : 0;
 }
 
 // A preset, or one with all blocks at a type that has no preset.
@@ -63,14 +57,14 @@ TEST_P(CodesInterop, SameLayoutAndOurPerplexityInLlamaCpp) {
     const auto written = result("quantize " + kModel + " " + GetParam().options + " --imatrix " + imatrix + " --moments " + moments +
                                 " --codes " + codes + " -o " + file);
     EXPECT_EQ(written["codes"].empty(), codes == "nearest");
-    const auto ours = result("eval " + file + " --base " + kModel + " --text " + text + " --chunks " + kChunks);
+    const auto ours = result("eval " + file + " --base " + kModel + " --text " + text + " --chunks " + std::to_string(kChunks));
     kl[codes] = ours.at("mean_kl").get<double>();
     const double ours_ppl = ours.at("ppl").get<double>();
-    rounding[codes] = peer_perplexity(file, text) / ours_ppl;
+    rounding[codes] = interop::peer_perplexity(file, text, kChunks) / ours_ppl;
     EXPECT_NEAR(rounding[codes], 1, kActivationRounding) << codes;
     const std::string wide = dir / "float32.gguf";
     result("quantize " + file + " --type F32 --allow-requantize --force -o " + wide);
-    EXPECT_NEAR(peer_perplexity(wide, text) / ours_ppl, 1, kSameWeights) << codes;
+    EXPECT_NEAR(interop::peer_perplexity(wide, text, kChunks) / ours_ppl, 1, kSameWeights) << codes;
   }
   expect_same_layout(files["nearest"], files["best"]);
   EXPECT_LT(kl["best"], kl["nearest"]);

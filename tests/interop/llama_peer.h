@@ -64,4 +64,11 @@ inline PeerAnswer run_llama_peer(const std::vector<std::string>& arguments) {
   return answer;
 }
 
+// llama.cpp's perplexity of a file on the first chunks of a text; 0, with a test failure, where it has none.
+inline double peer_perplexity(const std::string& model, const std::string& text, int chunks) {
+  const PeerAnswer answer = run_llama_peer({"perplexity", model, text, "--chunks", std::to_string(chunks)});
+  EXPECT_EQ(answer.status, 0) << model << ": " << answer.result.dump();
+  return answer.status == 0 ? answer.result.at("ppl").get<double>() : 0;
+}
+
 }  // namespace assay::interop

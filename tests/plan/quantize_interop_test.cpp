@@ -126,11 +126,7 @@ TEST_F(QuantizeInterop, ConvertedAndQuantizedFilesRunThere) {
   const std::string demo = ASSAY_SOURCE_DIR "/demo/reference-9m", text = ASSAY_SOURCE_DIR "/demo/evaluation.txt";
   const auto checkpoint = small_model::open(demo);
   ASSERT_NE(checkpoint, nullptr);
-  const auto perplexity = [&](const std::string& path) {
-    const auto answer = interop::run_llama_peer({"perplexity", path, text, "--chunks", "2"});
-    EXPECT_EQ(answer.status, 0) << answer.result.dump();
-    return answer.status == 0 ? answer.result["ppl"].get<double>() : 0;
-  };
+  const auto perplexity = [&](const std::string& path) { return interop::peer_perplexity(path, text, 2); };
   const auto converted = conversion_request(*checkpoint, "f32");
   ASSERT_TRUE(converted);
   const auto output = plan_output(*checkpoint, *converted);
@@ -169,9 +165,7 @@ TEST_F(QuantizeInterop, GridTernaryAndFp4FilesRunThere) {
     if (!type.empty()) {
       EXPECT_EQ(types_of(path).at("blk.3.ffn_up.weight"), type);
     }
-    const auto answer = interop::run_llama_peer({"perplexity", path, ASSAY_SOURCE_DIR "/demo/evaluation.txt", "--chunks", "2"});
-    EXPECT_EQ(answer.status, 0) << type << ": " << answer.result.dump();
-    return answer.status == 0 ? answer.result["ppl"].get<double>() : 0.0;
+    return interop::peer_perplexity(path, ASSAY_SOURCE_DIR "/demo/evaluation.txt", 2);
   };
   const double base = perplexity_with("");
   ASSERT_GT(base, 1);

@@ -55,11 +55,7 @@ class WriteVariantInterop : public testing::Test {
     ASSERT_TRUE(written) << written.error().message;
   }
 
-  double peer_perplexity(const std::string& model) const {
-    const auto answer = interop::run_llama_peer({"perplexity", model, text, "--chunks", std::to_string(kChunks)});
-    EXPECT_EQ(answer.status, 0) << answer.result.dump();
-    return answer.status == 0 ? answer.result.at("ppl").get<double>() : 0;
-  }
+  double peer_perplexity(const std::string& model) const { return interop::peer_perplexity(model, text, kChunks); }
 
   ProbeResult probe(const std::string& model, const std::string& variants) const {
     ProbeOptions options;
