@@ -40,6 +40,7 @@ struct Outcome {
   std::optional<double> noise_floor;
   Json run_facts = Json::object();  // times and the like: kept out of `result`
   UnitCounts units;
+  std::string report_file;       // the envelope goes there too, beside what --json says
   std::optional<int> exit_code;  // another command ran in its place and said everything: nothing is printed
 };
 

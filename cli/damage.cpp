@@ -73,7 +73,7 @@ Run declare_sweep(CLI::App& app) {
   app.add_option_function<std::string>(
          "--by",
          [options](const std::string& by) {
-           options->table.by = by == "layer" ? TableRows::kLayer : by == "group" ? TableRows::kGroup : TableRows::kTensor;
+           options->table.by = by == "layer" ? Grouping::kLayer : by == "group" ? Grouping::kGroup : Grouping::kTensor;
          },
          "tensor, layer, or group (a layer's attention, a layer's feed-forward)")
       ->check(CLI::IsMember({"tensor", "layer", "group"}));

@@ -251,11 +251,10 @@ class Program {
 
   Status write(const Outcome& outcome, double seconds, std::string& kept) const {
     if (common_.json != "-") std::fputs(outcome.text.c_str(), stdout);
-    if (common_.json.empty() && !log_) return {};
+    if (common_.json.empty() && outcome.report_file.empty() && !log_) return {};
     ASSAY_ASSIGN(Json envelope, report_of(outcome));
     const auto text_of = [](const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; };
     if (log_) kept = text_of(envelope);
-    if (common_.json.empty()) return {};
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     Json run = {{"seconds", seconds},
@@ -265,14 +264,13 @@ class Program {
     run.update(outcome.run_facts);
     envelope["run"] = std::move(run);
     const std::string text = text_of(envelope);
-    if (common_.json == "-") {
-      std::fputs(text.c_str(), stdout);
-      return {};
-    }
+    if (common_.json == "-") std::fputs(text.c_str(), stdout);
     OutputOptions output;
     output.force = common_.force;
     output.inputs = outcome.inputs;
-    return write_text_file(common_.json, text, output);
+    for (const std::string& path : {common_.json, outcome.report_file})
+      if (!path.empty() && path != "-") ASSAY_TRY(write_text_file(path, text, output));
+    return {};
   }
 
   Invocation invocation_;

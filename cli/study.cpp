@@ -123,7 +123,7 @@ std::string text_of(const StudyQpsaResult& study) {
 
 struct Options {
   StudyQpsaOptions study;
-  std::string config, rankings, only, layers, methods, k, figures;
+  std::string config, rankings, only, layers, methods, k, results;
   std::optional<uint64_t> samples;
 };
 
@@ -156,6 +156,35 @@ Status prepare(Options& options, const TextOptions& text, const Common& common) 
   return {};
 }
 
+// What --results names: the files that a study leaves.
+std::string in_results(const Options& options, const char* name) { return (std::filesystem::path(options.results) / name).string(); }
+
+// Refused before the work, not after it.
+Status check_results(const Options& options, const Context& context) {
+  if (options.results.empty() || context.common.force) return {};
+  std::error_code error;
+  for (const char* const name : {"report.json", "report.txt", "rankings.json"})
+    if (std::filesystem::exists(in_results(options, name), error))
+      return fail(ErrorCode::kUsage, {"--results", in_results(options, name) + " exists", "another directory, or --force", ""});
+  return {};
+}
+
+Status write_results(const Options& options, const QpsaResult& result, const Context& context, Outcome& outcome) {
+  const std::string subtitle =
+      fmt::format("{}, {} tokens, {} samples per matrix", std::filesystem::path(options.study.model).filename().string(),
+                  result.tokens_scored, result.samples);
+  OutputOptions output;
+  output.force = context.common.force;
+  ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result, options.results, subtitle, output));
+  Json rankings = Json::object();
+  for (const QpsaMethod& method : result.methods) rankings[method.name] = method.ranking;
+  ASSAY_TRY(write_text_file(in_results(options, "rankings.json"), rankings.dump(1) + "\n", output));
+  ASSAY_TRY(write_text_file(in_results(options, "report.txt"), outcome.text, output));
+  outcome.report_file = in_results(options, "report.json");
+  outcome.text += fmt::format("report.json, report.txt, rankings.json and {} figures in {}\n", figures.size() / 2, options.results);
+  return {};
+}
+
 }  // namespace
 
 Run declare_study(CLI::App& app) {
@@ -172,13 +201,15 @@ Run declare_study(CLI::App& app) {
   app.add_option("--k", options->k, "layers to leave out, e.g. 1,2,4,8");
   app.add_option("--layers", options->layers, "only these, e.g. 0-5,9");
   app.add_option("--samples-per-matrix", options->samples, "weights and bytes drawn from each matrix");
-  app.add_option("--figures", options->figures, "directory for the figures, as SVG and PNG");
+  app.add_option("--results", options->results,
+                 "directory, made if need be, for the report (report.json), the tables (report.txt), the rankings and the figures");
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
     ASSAY_TRY(locate_model(options->study.model, context));
     ASSAY_TRY(locate_text(text->path, context));
     ASSAY_TRY(context.begin({options->study.model, text->path, options->config, options->rankings}));
     ASSAY_TRY(prepare(*options, *text, context.common));
+    ASSAY_TRY(check_results(*options, context));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const StudyQpsaResult result, engine->study_qpsa(options->study, context.settings, context.progress));
     Outcome outcome;
@@ -190,15 +221,7 @@ Run declare_study(CLI::App& app) {
     outcome.run_facts = {{"stage_seconds", std::move(stages)}, {"forward_equivalents", result.forward_equivalents}};
     add_units(result.units, outcome);
     outcome.text = text_of(result);
-    if (!options->figures.empty()) {
-      const std::string subtitle =
-          fmt::format("{}, {} tokens, {} samples per matrix", std::filesystem::path(options->study.model).filename().string(),
-                      result.result.tokens_scored, result.result.samples);
-      OutputOptions output;
-      output.force = context.common.force;
-      ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result.result, options->figures, subtitle, output));
-      outcome.text += fmt::format("{} figures in {}\n", figures.size() / 2, options->figures);
-    }
+    if (!options->results.empty()) ASSAY_TRY(write_results(*options, result.result, context, outcome));
     return outcome;
   };
 }

@@ -73,4 +73,12 @@ bool is_ffn(Role role) {
          role == Role::kFfnUpExps || role == Role::kFfnDownExps;
 }
 
+std::string group_of(std::string_view tensor, Grouping by) {
+  const TensorRole role = role_of(tensor);
+  if (by == Grouping::kTensor || role.layer < 0) return std::string(tensor);
+  const std::string layer = "blk." + std::to_string(role.layer);
+  if (by == Grouping::kLayer) return layer;
+  return layer + (is_attention(role.role) ? ".attention" : ".ffn");
+}
+
 }  // namespace assay

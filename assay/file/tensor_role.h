@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace assay {
@@ -42,5 +43,10 @@ TensorRole role_of(std::string_view tensor_name);
 std::string_view name_of(Role role);  // "attn_q", "ffn_down", "token_embd", ...
 bool is_attention(Role role);         // q, k, v, qkv, output projections
 bool is_ffn(Role role);
+
+// Which tensors are looked at together: each alone, a layer's attention and its feed-forward, a whole layer.
+enum class Grouping { kTensor, kGroup, kLayer };
+// "blk.3.ffn_up.weight", "blk.3.ffn", "blk.3"; tensors outside the blocks stay alone.
+std::string group_of(std::string_view tensor, Grouping by);
 
 }  // namespace assay

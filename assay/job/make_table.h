@@ -6,18 +6,17 @@
 
 #include "assay/base/progress.h"
 #include "assay/base/result.h"
+#include "assay/file/tensor_role.h"
 #include "assay/job/settings.h"
 #include "assay/plan/damage_table.h"
 
 namespace assay {
 
-enum class TableRows { kTensor, kGroup, kLayer };  // group: a layer's attention, a layer's feed-forward
-
 struct MakeTableOptions {
   std::string model;
   TextInput text;
   std::vector<GgmlType> types;
-  TableRows by = TableRows::kTensor;
+  Grouping by = Grouping::kTensor;
   std::string imatrix;           // file; empty: encode without importance
   std::string base_recipe;       // measured: file of types that all other tensors have; empty: they are unquantized. Damage is then
                                  // KL(model || recipe with the row at the type) less that of the recipe with the row unquantized

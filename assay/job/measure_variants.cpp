@@ -24,6 +24,12 @@ std::string unit_name(std::span<const NamedVariant> variants) {
   return name.hex();
 }
 
+std::vector<WindowSums> join(const std::vector<std::vector<WindowSums>>& parts) {
+  std::vector<WindowSums> all;
+  for (const std::vector<WindowSums>& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
 }  // namespace
 
 Result<ObservedVariants> measure_variants(const OpenModel& model, std::span<const Window> windows, std::span<const NamedVariant> variants,
@@ -36,35 +42,41 @@ Result<ObservedVariants> measure_variants(const OpenModel& model, std::span<cons
   uint64_t done = 0;
   for (size_t w = 0; w < windows.size(); ++w) {
     const auto window = windows.subspan(w, 1);
-    const auto units = store.units(store.key("sweep").add("changes", options.depends_on).add("windows", fingerprint(window)));
-    std::vector<WindowSums> all;
+    UnitKey key = store.key("sweep");
+    key.add("changes", options.depends_on).add("windows", fingerprint(window));
+    if (options.segment != 0) key.add("segment", options.segment);
+    const auto units = store.units(std::move(key));
+    std::vector<std::vector<WindowSums>> all;
     bool left_out = false;
     for (size_t begin = 0; begin < variants.size() && !left_out; begin += per_unit) {
       const auto some = variants.subspan(begin, std::min(per_unit, variants.size() - begin));
       const auto run = [&]() -> Result<std::string> {
         std::vector<ResolvedVariant> resolved;
         for (const NamedVariant& one : some) resolved.push_back(one.variant);
-        std::vector<WindowSums> sums(some.size());
+        std::vector<std::vector<WindowSums>> sums(some.size());
         ASSAY_TRY(run_sweep(
             *model.network, window, resolved, options.sweep,
             [&](size_t variant, size_t, std::span<const PositionObservation> positions) {
-              sums[variant] = sum_window(window[0].document, positions);
+              sums[variant] = sum_segments(window[0].document, positions, options.segment);
               progress.update(++done);
             },
             unit_progress));
-        return to_payload(sums);
+        return to_payload(join(sums));
       };
       const auto payload = find_or_make(*units, unit_name(some), run);
       left_out = !payload && is_left_out(*units, payload.error());
       if (left_out) break;
       if (!payload) return fail(payload.error());
       ASSAY_ASSIGN(const std::vector<WindowSums> sums, window_sums_from_payload(*payload));
-      if (sums.size() != some.size()) return fail(ErrorCode::kBadInput, "store: a finished unit has another number of variants");
-      all.insert(all.end(), sums.begin(), sums.end());
+      const size_t each = sums.size() / some.size();
+      if (each == 0 || each * some.size() != sums.size())
+        return fail(ErrorCode::kBadInput, "store: a finished unit has another number of variants");
+      for (size_t v = 0; v < some.size(); ++v)
+        all.emplace_back(sums.begin() + static_cast<ptrdiff_t>(v * each), sums.begin() + static_cast<ptrdiff_t>((v + 1) * each));
       progress.update(done = w * variants.size() + begin + some.size());
     }
     if (left_out) continue;
-    for (size_t v = 0; v < variants.size(); ++v) observed[v].push_back(all[v]);
+    for (size_t v = 0; v < variants.size(); ++v) observed[v].insert(observed[v].end(), all[v].begin(), all[v].end());
   }
   if (!variants.empty() && observed[0].empty()) return fail(ErrorCode::kNotFound, "sweep: no window is finished yet");
   return observed;

@@ -20,9 +20,10 @@ struct NamedVariant {
 struct MeasureOptions {
   SweepOptions sweep;
   std::string depends_on;  // what else the changes depend on: imatrix, files
+  size_t segment = 0;      // scored positions summed together; 0: those of a window
 };
 
-using ObservedVariants = std::vector<std::vector<WindowSums>>;  // [variant][window]
+using ObservedVariants = std::vector<std::vector<WindowSums>>;  // [variant][window], or segment after segment
 
 // Units: one window, and as many variants as a minute of a small model takes.
 Result<ObservedVariants> measure_variants(const OpenModel& model, std::span<const Window> windows, std::span<const NamedVariant> variants,

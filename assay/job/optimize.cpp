@@ -156,7 +156,7 @@ class Optimizer {
   }
 
   Status make_table() {
-    table_.rows = table_rows(*model_.checkpoint, kCandidateTypes, TableRows::kTensor);
+    table_.rows = table_rows(*model_.checkpoint, kCandidateTypes, Grouping::kTensor);
     CurvatureOptions curvature;
     curvature.token_fraction = options_.token_fraction;
     ASSAY_ASSIGN(curvature_, predict_damage(model_, calibration_.windows, imatrix_, curvature, settings_, *store_, table_, progress_));

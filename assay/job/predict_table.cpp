@@ -53,7 +53,7 @@ Result<MakeTableResult> predict_table(const MakeTableOptions& options, const Run
   ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
   ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
   MakeTableResult result;
-  result.table.rows = table_rows(*model.checkpoint, options.types, TableRows::kTensor);
+  result.table.rows = table_rows(*model.checkpoint, options.types, Grouping::kTensor);
   ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
   CurvatureOptions curvature;
   curvature.token_fraction = options.token_fraction;

@@ -52,7 +52,7 @@ Result<std::unique_ptr<QpsaRunner>> QpsaRunner::open(const std::string& model, c
 
 double QpsaRunner::ppl_change(double nll_difference) const { return base_ppl_ * std::expm1(nll_difference); }
 
-Result<std::vector<VariantEffect>> QpsaRunner::measure(std::span<const Variant> variants) {
+Result<std::vector<VariantEffect>> QpsaRunner::measure(std::span<const Variant> variants, size_t segment) {
   std::vector<NamedVariant> named;
   std::vector<VariantEffect> effects(variants.size());
   std::vector<size_t> places;
@@ -69,7 +69,7 @@ Result<std::vector<VariantEffect>> QpsaRunner::measure(std::span<const Variant> 
     named.push_back({hash_of(variants[v]), std::move(resolved)});
     places.push_back(v);
   }
-  ASSAY_ASSIGN(const ObservedVariants observed, measure_variants(model_, set_.windows, named, *store_, {sweep_, ""}, *progress_));
+  ASSAY_ASSIGN(ObservedVariants observed, measure_variants(model_, set_.windows, named, *store_, {sweep_, "", segment}, *progress_));
   for (size_t i = 0; i < places.size(); ++i) {
     WindowTotals totals;
     for (const WindowSums& window : observed[i]) totals.add(window);
@@ -79,42 +79,49 @@ Result<std::vector<VariantEffect>> QpsaRunner::measure(std::span<const Variant> 
     effect.kl = sums.kl / count;
     effect.nll_difference = sums.nll_difference / count;
     effect.finite = sums.non_finite == 0;
+    if (segment != 0) effect.segments = std::move(observed[i]);
   }
   return effects;
 }
 
-Result<QpsaSamples> QpsaRunner::sample(Family::Kind kind, uint64_t count, const std::vector<int>& layers,
-                                       const std::vector<std::string>& tensors, uint64_t seed) {
+Status QpsaRunner::sample(Family::Kind kind, const SampleRange& range, const std::vector<std::string>& tensors, uint64_t seed,
+                          QpsaSamples& samples) {
   VariantFile file;
   Family family;
   family.kind = kind;
-  family.samples = count;
+  family.samples = range.end;
   family.seed = seed;
-  family.layers = ranges_of(layers);
+  family.layers = ranges_of(range.layers);
   family.tensors = tensors;
   file.families.push_back(std::move(family));
   ASSAY_ASSIGN(const VariantSet set, expand(file, *shape_));
-  ASSAY_ASSIGN(const std::vector<VariantEffect> effects, measure(set.variants));
-  QpsaSamples samples;
-  sides_.clear();
+  // Samples before the range were taken earlier.
+  std::vector<Variant> variants;
+  std::vector<SampledEffect> kept;
+  std::vector<std::pair<size_t, size_t>> members;  // of each kept sample, in `variants`
   std::map<std::string, uint64_t> drawn;
   for (const VariantGroup& group : set.groups) {
-    const WeightEdit& edit = set.variants[group.members[0]].weights[0];
-    SampledEffect one;
-    one.tensor = edit.tensor;
-    one.layer = role_of(edit.tensor).layer;
-    one.number = drawn[edit.tensor]++;
+    const std::string& tensor = set.variants[group.members[0]].weights[0].tensor;
+    const uint64_t number = drawn[tensor]++;
+    if (number < range.first) continue;
+    kept.push_back({role_of(tensor).layer, tensor, number, 0, true});
+    members.emplace_back(variants.size(), variants.size() + group.members.size());
+    for (const size_t member : group.members) variants.push_back(set.variants[member]);
+  }
+  ASSAY_ASSIGN(const std::vector<VariantEffect> effects, measure(variants));
+  for (size_t k = 0; k < kept.size(); ++k) {
+    SampledEffect one = kept[k];
     SampledEffect capped = one;
     double sum = 0, capped_sum = 0, signed_sum = 0, changed = 0;
     int counted = 0, capped_count = 0;
-    for (const size_t member : group.members) {
+    for (size_t member = members[k].first; member < members[k].second; ++member) {
       const VariantEffect& effect = effects[member];
       if (effect.empty) continue;
       const double change = ppl_change(effect.nll_difference);
       capped_sum += std::fabs(change);
       ++capped_count;
       changed += static_cast<double>(effect.weights.size());
-      if (kind == Family::Kind::kLevels) sides_.push_back({edit.tensor, samples.effects.size(), effect.weights});
+      if (kind == Family::Kind::kLevels) samples.changes[one.tensor].push_back({samples.effects.size(), effect.weights});
       if (!effect.finite) continue;
       sum += std::fabs(change);
       signed_sum += change;
@@ -127,10 +134,10 @@ Result<QpsaSamples> QpsaRunner::sample(Family::Kind kind, uint64_t count, const 
     samples.effects.push_back(one);
     samples.capped.push_back(capped);
     samples.both_sides.push_back(counted == 2 ? signed_sum / 2 : 0);
-    samples.places.push_back(edit.byte);
+    samples.places.push_back(variants[members[k].first].weights[0].byte);
     samples.weights_changed.push_back(capped_count > 0 ? changed / capped_count : 0);
   }
-  return samples;
+  return {};
 }
 
 Status QpsaRunner::predict(QpsaSamples& samples, const std::vector<int>& layers, const std::vector<std::string>& tensors,
@@ -150,10 +157,9 @@ Status QpsaRunner::predict(QpsaSamples& samples, const std::vector<int>& layers,
     if (!wanted(layer, name) || info == nullptr || code_move_kind(info->type) == CodeMoveKind::kNone) return {};
     const float* g = gradient.const_data_ptr<float>();
     const auto width = static_cast<int64_t>(info->row_length());
-    for (const Side& side : sides_) {
-      if (side.tensor != name) continue;
+    for (const SampledChange& side : samples.changes[name]) {
       double dot = 0;
-      for (const SparseWeight& w : side.change) dot += static_cast<double>(g[w.row * width + w.column]) * static_cast<double>(w.value);
+      for (const SparseWeight& w : side.weights) dot += static_cast<double>(g[w.row * width + w.column]) * static_cast<double>(w.value);
       sums[side.sample] += std::fabs(dot);
       ++sides[side.sample];
     }

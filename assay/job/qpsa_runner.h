@@ -22,6 +22,13 @@ struct VariantEffect {
   bool finite = true;                 // false: positions without finite logits are in the sums as a uniform prediction
   bool empty = false;                 // the variant changes no weight: a code at the end of its range
   std::vector<SparseWeight> weights;  // of a variant that changes a few weights of one matrix
+  std::vector<WindowSums> segments;   // of the text, for intervals; empty unless asked for
+};
+
+// One side of a sample: what it changes.
+struct SampledChange {
+  size_t sample = 0;
+  std::vector<SparseWeight> weights;
 };
 
 // Samples of one mode, both ways, as measured and as one gradient predicts them.
@@ -32,6 +39,13 @@ struct QpsaSamples {
   std::vector<double> both_sides;        // (up + down) / 2 of the signed changes of perplexity, where both sides count; else 0
   std::vector<uint64_t> places;          // byte mode: of the byte in its tensor
   std::vector<double> weights_changed;   // by the mean of both sides
+  std::map<std::string, std::vector<SampledChange>> changes;  // of each tensor, for predict()
+};
+
+// Which samples to take: numbers [first, end) of every matrix; a sample's place depends on its number alone.
+struct SampleRange {
+  uint64_t first = 0, end = 0;
+  std::vector<int> layers;
 };
 
 class QpsaRunner {
@@ -48,22 +62,17 @@ class QpsaRunner {
   UnitStore& store() { return *store_; }
   double forward_equivalents() const { return forward_equivalents_; }
 
-  Result<std::vector<VariantEffect>> measure(std::span<const Variant> variants);
+  // `segment`: also keep the sums of so many scored positions; 0: do not.
+  Result<std::vector<VariantEffect>> measure(std::span<const Variant> variants, size_t segment = 0);
   // Change of perplexity for a change of mean NLL.
   double ppl_change(double nll_difference) const;
-  Result<QpsaSamples> sample(Family::Kind kind, uint64_t samples, const std::vector<int>& layers, const std::vector<std::string>& tensors,
-                             uint64_t seed);
+  // Appends to `samples`.
+  Status sample(Family::Kind kind, const SampleRange& range, const std::vector<std::string>& tensors, uint64_t seed, QpsaSamples& samples);
   // Fills `predicted` of level samples, and the mean of |g . step| over all weights per layer, from one gradient.
   Status predict(QpsaSamples& samples, const std::vector<int>& layers, const std::vector<std::string>& tensors, QpsaShortcut& shortcut);
 
  private:
   QpsaRunner() = default;
-  struct Side {
-    std::string tensor;
-    size_t sample = 0;
-    std::vector<SparseWeight> change;
-  };
-
   OpenModel model_;
   ProbeSet set_;
   std::unique_ptr<ModelShape> shape_;
@@ -73,7 +82,6 @@ class QpsaRunner {
   SweepOptions sweep_;
   Progress* progress_ = nullptr;
   double noise_floor_ = 0, base_ppl_ = 0, forward_equivalents_ = 0;
-  std::vector<Side> sides_;  // of the level samples last taken
 };
 
 }  // namespace assay

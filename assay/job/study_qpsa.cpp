@@ -18,7 +18,11 @@ namespace assay {
 namespace {
 
 using Only = StudyQpsaOptions::Only;
-constexpr uint64_t kQuickSamples = 8;
+// A quick study draws kQuickSamples bytes of every matrix, and more in rounds of kQuickRound where a layer's place is not known to within a
+// third of the layers, up to kQuickEvaluations changed models in all. Level samples only check the gradient.
+constexpr uint64_t kQuickSamples = 8, kQuickRound = 4, kQuickEvaluations = 2600, kQuickLevels = 4;
+// Scored positions whose sums are kept apart, for intervals of ratios on one window.
+constexpr size_t kSegment = 16;
 constexpr uint32_t kRankResamples = 500;
 constexpr double kGradientCost = 3;  // one forward and one backward, in forwards
 
@@ -111,32 +115,59 @@ class QpsaStudy {
     method.forward_equivalents = cost;
   }
 
-  double naive_cost() const {
-    return 2.0 * static_cast<double>(config_.tensors.size() * layers_.size() * samples()) *
-           static_cast<double>(runner_.set().windows.size());
+  Status take(Family::Kind kind, uint64_t first, uint64_t end, const std::vector<int>& layers, QpsaSamples& into) {
+    return runner_.sample(kind, {first, end, layers}, config_.tensors, config_.seed, into);
+  }
+
+  // More bytes of the layers whose place is least known.
+  Status refine_bytes() {
+    const auto each = static_cast<uint64_t>(2 * config_.tensors.size());
+    const uint64_t least = samples();
+    uint64_t evaluations = each * layers_.size() * least, most = least;
+    std::vector<int> open;
+    while (most + kQuickRound <= config_.samples) {
+      const std::vector<RankInterval> ranks = rank_intervals(bytes_.effects, runner_.layers(), 0, kRankResamples, config_.seed);
+      open.clear();
+      for (const int layer : layers_) {
+        const RankInterval& rank = ranks[static_cast<size_t>(layer)];
+        if (rank.high - rank.low > static_cast<double>(layers_.size()) / 3) open.push_back(layer);
+      }
+      const uint64_t cost = each * open.size() * kQuickRound;
+      if (open.empty() || evaluations + cost > kQuickEvaluations) break;
+      ASSAY_TRY(take(Family::Kind::kBytes, most, most + kQuickRound, open, bytes_));
+      evaluations += cost;
+      most += kQuickRound;
+    }
+    if (most > least)
+      result_.notes.push_back("qpsa_byte: " + std::to_string(least) + " to " + std::to_string(most) + " samples per matrix, " +
+                              group_digits(evaluations) + " runs; the places of " + std::to_string(open.size()) + " of " +
+                              std::to_string(layers_.size()) + " layers are not known to within a third of the layers");
+    return {};
   }
 
   Status score() {
-    const uint64_t count = config_.convergence.empty() || options_.quick
-                               ? samples()
-                               : std::max(samples(), *std::max_element(config_.convergence.begin(), config_.convergence.end()));
-    const bool converging = options_.only == Only::kConvergence || options_.only == Only::kAll;
-    const uint64_t drawn = converging ? count : samples();
+    uint64_t drawn = samples();
+    if (const bool converging = options_.only == Only::kConvergence || options_.only == Only::kAll; converging && !options_.quick)
+      for (const uint64_t size : config_.convergence) drawn = std::max(drawn, size);
     if (config_.byte_mode && wanted("qpsa_byte")) {
-      ASSAY_ASSIGN(bytes_, runner_.sample(Family::Kind::kBytes, drawn, layers_, config_.tensors, config_.seed));
-      const std::vector<SampledEffect> first = first_samples(bytes_.effects, samples());
-      add_sampled("qpsa_byte", first, naive_cost());
-      add_sampled("qpsa_byte_capped", first_samples(bytes_.capped, samples()), naive_cost());
+      ASSAY_TRY(take(Family::Kind::kBytes, 0, drawn, layers_, bytes_));
+      ASSAY_TRY(anatomy());  // as many bytes of every matrix
+      if (options_.quick) ASSAY_TRY(refine_bytes());
+      const uint64_t counted = options_.quick ? UINT64_MAX : samples();
+      const std::vector<SampledEffect> first = first_samples(bytes_.effects, counted);
+      const double cost = 2.0 * static_cast<double>(first.size() * runner_.set().windows.size());
+      add_sampled("qpsa_byte", first, cost);
+      add_sampled("qpsa_byte_capped", first_samples(bytes_.capped, counted), cost);
       for (const SampledEffect& one : first) result_.non_finite += !one.counts;
-      ASSAY_TRY(anatomy());
     }
     if (!config_.level_mode || !wanted("qpsa_level")) return {};
     if (!has_codes()) {
       result_.notes.push_back("qpsa_level and the shortcut need a quantized file: this one has no codes");
       return {};
     }
-    ASSAY_ASSIGN(levels_, runner_.sample(Family::Kind::kLevels, drawn, layers_, config_.tensors, config_.seed));
-    add_sampled("qpsa_level", first_samples(levels_.effects, samples()), naive_cost());
+    ASSAY_TRY(take(Family::Kind::kLevels, 0, options_.quick ? std::min(kQuickLevels, samples()) : drawn, layers_, levels_));
+    const std::vector<SampledEffect> first = first_samples(levels_.effects, samples());
+    add_sampled("qpsa_level", first, 2.0 * static_cast<double>(first.size() * runner_.set().windows.size()));
     return shortcut();
   }
 
@@ -213,7 +244,7 @@ class QpsaStudy {
     std::vector<QpsaPruning> rows;
     const auto add = [&](const std::string& method, std::vector<int> out) {
       variants.push_back(leave_out(out));
-      rows.push_back({method, static_cast<int>(out.size()), 1, {}, std::move(out)});
+      rows.push_back({method, static_cast<int>(out.size()), 1, {}, std::move(out), {}});
     };
     const auto fits = [&](int k) { return k < static_cast<int>(layers_.size()); };
     for (const int k : config_.k) {
@@ -227,8 +258,12 @@ class QpsaStudy {
     const size_t given = rows.size();
     for (size_t a = 0; a < layers_.size() && fits(2); ++a)
       for (size_t b = a + 1; b < layers_.size(); ++b) add("every pair", {layers_[a], layers_[b]});
-    ASSAY_ASSIGN(const std::vector<VariantEffect> effects, runner_.measure(variants));
-    for (size_t i = 0; i < rows.size(); ++i) rows[i].ppl_ratio = std::exp(effects[i].nll_difference);
+    ASSAY_ASSIGN(std::vector<VariantEffect> effects, runner_.measure(variants, kSegment));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      rows[i].ppl_ratio = std::exp(effects[i].nll_difference);
+      rows[i].segments = std::move(effects[i].segments);
+    }
+    result_.statistics = pruning_statistics(std::span(rows).first(given), config_.seed);
     result_.pruning = summarize_pruning(std::span(rows).first(given));
     if (given < rows.size()) {
       QpsaPruning best = *std::min_element(rows.begin() + static_cast<ptrdiff_t>(given), rows.end(),
@@ -268,14 +303,14 @@ class QpsaStudy {
       });
       out.push_back(candidates[static_cast<size_t>(best - effects.begin())]);
       const double ratio = std::exp(best->nll_difference);
-      if (k == 1) result_.pruning.push_back({"optimum", 1, ratio, {}, out});
-      if (std::find(config_.k.begin(), config_.k.end(), k) != config_.k.end()) result_.pruning.push_back({"greedy", k, ratio, {}, out});
+      if (k == 1) result_.pruning.push_back({"optimum", 1, ratio, {}, out, {}});
+      if (std::find(config_.k.begin(), config_.k.end(), k) != config_.k.end()) result_.pruning.push_back({"greedy", k, ratio, {}, out, {}});
     }
     if (options_.quick) return {};
     for (const int k : config_.k) {
       if (k >= static_cast<int>(layers_.size())) continue;
       ASSAY_ASSIGN(const DepthSearchResult found, search_half_blocks(runner_, layers_, k, config_.seed));
-      result_.pruning.push_back({"evolutionary, half-blocks", k, std::exp(found.nll_difference), {}, {}});
+      result_.pruning.push_back({"evolutionary, half-blocks", k, std::exp(found.nll_difference), {}, {}, {}});
     }
     return {};
   }
@@ -289,7 +324,7 @@ class QpsaStudy {
     gammas.erase(std::unique(gammas.begin(), gammas.end()), gammas.end());
     const auto add = [&](int first, int last, double gamma) {
       variants.push_back(repeat(first, last, config_.times, gamma));
-      rows.push_back({"repeat", first, last, config_.times, gamma, 0});
+      rows.push_back({"repeat", first, last, config_.times, gamma, 0, {}});
     };
     for (const double gamma : gammas) {
       for (const int layer : layers_) add(layer, layer, gamma);
@@ -300,10 +335,13 @@ class QpsaStudy {
       for (const int k : config_.k) {
         if (2 * k > static_cast<int>(method->ranking.size())) continue;
         variants.push_back(replaced(method->ranking, k));
-        rows.push_back({"replace", 0, 0, k, 1, 0});
+        rows.push_back({"replace", 0, 0, k, 1, 0, {}});
       }
-    ASSAY_ASSIGN(const std::vector<VariantEffect> effects, runner_.measure(variants));
-    for (size_t i = 0; i < rows.size(); ++i) rows[i].nll_difference = effects[i].nll_difference;
+    ASSAY_ASSIGN(std::vector<VariantEffect> effects, runner_.measure(variants, kSegment));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      rows[i].nll_difference = effects[i].nll_difference;
+      rows[i].segments = std::move(effects[i].segments);
+    }
     result_.loops = std::move(rows);
     return {};
   }

@@ -9,18 +9,6 @@
 #include "assay/quant/codec.h"
 
 namespace assay {
-namespace {
-
-std::string row_name(const TensorInfo& tensor, TableRows by) {
-  const TensorRole role = role_of(tensor.name);
-  if (by == TableRows::kTensor || role.layer < 0) return tensor.name;
-  const std::string layer = "blk." + std::to_string(role.layer);
-  if (by == TableRows::kLayer) return layer;
-  return layer + (is_attention(role.role) ? ".attention" : ".ffn");
-}
-
-}  // namespace
-
 Result<std::shared_ptr<const Imatrix>> open_imatrix(const std::string& path) {
   if (path.empty()) return std::shared_ptr<const Imatrix>();
   ASSAY_ASSIGN(Imatrix imatrix, read_imatrix(path));
@@ -36,12 +24,12 @@ std::vector<GgmlType> usable_types(const TensorInfo& tensor, const std::vector<G
   return types;
 }
 
-std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, TableRows by) {
+std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, Grouping by) {
   std::vector<DamageRow> rows;
   std::map<std::string, size_t> index;
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     if (!is_quantizable(tensor)) continue;
-    const std::string name = row_name(tensor, by);
+    const std::string name = group_of(tensor.name, by);
     const auto [at, fresh] = index.try_emplace(name, rows.size());
     if (fresh) rows.push_back(DamageRow{name, {}, {}});
     DamageRow& row = rows[at->second];

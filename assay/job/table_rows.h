@@ -14,7 +14,7 @@
 namespace assay {
 
 // Every quantizable tensor, grouped, with the types it can take; damages are 0.
-std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, TableRows by);
+std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vector<GgmlType>& types, Grouping by);
 
 // `options` with the seed, memory and numeric mode of a run.
 CurvatureOptions curvature_options(CurvatureOptions options, const RunSettings& settings);

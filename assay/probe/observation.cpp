@@ -33,6 +33,14 @@ WindowSums sum_window(uint32_t document, std::span<const PositionObservation> po
   return sums;
 }
 
+std::vector<WindowSums> sum_segments(uint32_t document, std::span<const PositionObservation> positions, size_t segment) {
+  std::vector<WindowSums> all;
+  const size_t length = segment == 0 ? std::max<size_t>(1, positions.size()) : segment;
+  for (size_t begin = 0; begin < positions.size(); begin += length)
+    all.push_back(sum_window(document, positions.subspan(begin, std::min(length, positions.size() - begin))));
+  return all;
+}
+
 void WindowTotals::add(const WindowSums& window) {
   count_ += window.count;
   flips_ += window.flips;

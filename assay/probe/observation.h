@@ -26,6 +26,8 @@ struct WindowSums {
 };
 
 WindowSums sum_window(uint32_t document, std::span<const PositionObservation> positions);
+// One after the other of `segment` positions each, the last perhaps shorter; 0: all in one. For intervals where windows are few.
+std::vector<WindowSums> sum_segments(uint32_t document, std::span<const PositionObservation> positions, size_t segment);
 
 // Sums over many windows, compensated.
 class WindowTotals {

@@ -75,28 +75,39 @@ size_t block_length(size_t windows) {
   return std::max<size_t>(1, static_cast<size_t>(std::lround(std::cbrt(static_cast<double>(windows)))));
 }
 
-Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSums> b, const PairStatistic& statistic,
-                        const BootstrapOptions& options) {
-  const Groups groups = groups_of(a);
-  const auto totals_a = totals_of(a, groups.members), totals_b = totals_of(b, groups.members);
-  const auto partial_a = totals_of(a, groups.partial), partial_b = totals_of(b, groups.partial);
-  WindowTotals all_a, all_b;
-  for (const WindowSums& window : a) all_a.add(window);
-  for (const WindowSums& window : b) all_b.add(window);
+Interval bootstrap_joint(std::span<const std::span<const WindowSums>> variants, const JointStatistic& statistic,
+                         const BootstrapOptions& options) {
+  const Groups groups = groups_of(variants[0]);
+  std::vector<std::vector<WindowTotals>> full, partial;  // [variant][group]
+  std::vector<WindowSums> all;
+  for (const std::span<const WindowSums> windows : variants) {
+    full.push_back(totals_of(windows, groups.members));
+    partial.push_back(totals_of(windows, groups.partial));
+    WindowTotals total;
+    for (const WindowSums& window : windows) total.add(window);
+    all.push_back(total.value());
+  }
   std::vector<double> draws;
   for (uint32_t i = 0; i < options.resamples && groups.members.size() > 1; ++i) {
     CounterRandom random(options.seed, i);
-    WindowTotals drawn_a, drawn_b;
-    const auto draw = [&](const std::vector<WindowTotals>& from_a, const std::vector<WindowTotals>& from_b) {
-      const auto pick = static_cast<size_t>(random.next_below(from_a.size()));
-      drawn_a.merge(from_a[pick]);
-      drawn_b.merge(from_b[pick]);
+    std::vector<WindowTotals> drawn(variants.size());
+    const auto draw = [&](const std::vector<std::vector<WindowTotals>>& from) {
+      const auto pick = static_cast<size_t>(random.next_below(from[0].size()));
+      for (size_t v = 0; v < variants.size(); ++v) drawn[v].merge(from[v][pick]);
     };
-    for (size_t d = 0; d < groups.draws; ++d) draw(totals_a, totals_b);
-    if (!partial_a.empty()) draw(partial_a, partial_b);
-    draws.push_back(statistic(drawn_a.value(), drawn_b.value()));
+    for (size_t d = 0; d < groups.draws; ++d) draw(full);
+    if (!groups.partial.empty()) draw(partial);
+    std::vector<WindowSums> sums;
+    for (const WindowTotals& total : drawn) sums.push_back(total.value());
+    draws.push_back(statistic(sums));
   }
-  return percentile_interval(statistic(all_a.value(), all_b.value()), std::move(draws));
+  return percentile_interval(statistic(all), std::move(draws));
+}
+
+Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSums> b, const PairStatistic& statistic,
+                        const BootstrapOptions& options) {
+  const std::span<const WindowSums> both[] = {a, b};
+  return bootstrap_joint(both, [&](std::span<const WindowSums> sums) { return statistic(sums[0], sums[1]); }, options);
 }
 
 Interval bootstrap(std::span<const WindowSums> windows, const WindowStatistic& statistic, const BootstrapOptions& options) {

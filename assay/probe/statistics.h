@@ -39,7 +39,10 @@ Extent extent_of(std::span<const WindowSums> windows);
 // A statistic of sums over windows; `sums` are the resampled totals (compensated).
 using WindowStatistic = std::function<double(const WindowSums& sums)>;
 Interval bootstrap(std::span<const WindowSums> windows, const WindowStatistic& statistic, const BootstrapOptions& options = {});
-// The same of two variants on the same windows, resampled together.
+// The same of several variants on the same windows, resampled together; `sums` has one entry per variant.
+using JointStatistic = std::function<double(std::span<const WindowSums> sums)>;
+Interval bootstrap_joint(std::span<const std::span<const WindowSums>> variants, const JointStatistic& statistic,
+                         const BootstrapOptions& options = {});
 using PairStatistic = std::function<double(const WindowSums& a, const WindowSums& b)>;
 Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSums> b, const PairStatistic& statistic,
                         const BootstrapOptions& options = {});

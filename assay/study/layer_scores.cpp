@@ -55,12 +55,12 @@ std::vector<double> values_of(std::span<const LayerScore> scores) {
   return values;
 }
 
-std::optional<double> split_half(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor) {
+std::optional<Correlation> split_half(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor) {
   const auto half = [&](uint64_t parity) {
     return values_of(
         scores_where(effects, layers, [&](const SampledEffect& one) { return within(one, per_tensor) && one.number % 2 == parity; }));
   };
-  return spearman(half(0), half(1));
+  return rank_correlation(half(0), half(1));
 }
 
 std::vector<int> ranked(std::span<const double> values) {

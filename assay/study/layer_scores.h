@@ -32,9 +32,6 @@ struct LayerScore {
 std::vector<LayerScore> layer_scores(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor = 0);
 std::vector<double> values_of(std::span<const LayerScore> scores);
 
-// Spearman's rho of the scores from even and from odd samples.
-std::optional<double> split_half(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor = 0);
-
 struct RankInterval {
   double low = 0, high = 0;  // 2.5 % and 97.5 % of the layer's rank (1: largest) under resampled samples
 };
@@ -49,6 +46,8 @@ struct Correlation {
   bool apart_from_zero() const { return interval && (interval->first > 0 || interval->second < 0); }
 };
 std::optional<Correlation> rank_correlation(std::span<const double> a, std::span<const double> b);
+// Of the scores from even and from odd samples.
+std::optional<Correlation> split_half(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor = 0);
 
 // Layers, largest value first; ties go to the earlier layer.
 std::vector<int> ranked(std::span<const double> values);

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "assay/probe/statistics.h"
 #include "assay/score/agreement.h"
 
 namespace assay {
@@ -67,42 +68,54 @@ void add_quadrants(QpsaResult& result) {
   }
 }
 
-const QpsaPruning* pruned(const QpsaResult& result, const std::string& method, int k) {
-  for (const QpsaPruning& one : result.pruning)
-    if (one.method == method && one.k == k) return &one;
-  return nullptr;
+// The value, and its interval over the text where there are segments enough.
+using Segments = std::span<const WindowSums>;
+Statistic over_text(std::string name, const std::vector<Segments>& rows, double value, const JointStatistic& statistic, uint64_t seed) {
+  if (std::any_of(rows.begin(), rows.end(), [](Segments row) { return row.size() < kLeastSegments; })) return {std::move(name), value, {}};
+  const Interval found = bootstrap_joint(rows, statistic, {2000, seed});
+  return {std::move(name), value, std::pair{found.low, found.high}};
 }
 
-void add_statistics(QpsaResult& result) {
+double mean_nll_difference(const WindowSums& sums) { return sums.nll_difference / static_cast<double>(sums.count); }
+
+// Of repeating a layer, mean over the top half of the byte score's layers over that of the others.
+void add_looping(QpsaResult& result, uint64_t seed) {
+  const QpsaMethod* byte = find_method(result, "qpsa_byte");
+  if (byte == nullptr) return;
+  const std::set<int> top = first_of(byte->ranking, byte->ranking.size() / 2);
+  std::vector<const QpsaLoop*> loops;
+  for (const QpsaLoop& one : result.loops)
+    if (one.form == "repeat" && one.first == one.last && one.gamma == 1) loops.push_back(&one);
+  const auto ratio = [&](const std::function<double(size_t)>& damage) {
+    double high = 0, low = 0;
+    int highs = 0, lows = 0;
+    for (size_t i = 0; i < loops.size(); ++i) {
+      const bool is_top = top.contains(loops[i]->first);
+      (is_top ? high : low) += damage(i);
+      ++(is_top ? highs : lows);
+    }
+    return high / highs / (low / lows);
+  };
+  const double value = ratio([&](size_t i) { return loops[i]->nll_difference; });
+  if (!std::isfinite(value)) return;
+  std::vector<Segments> rows;
+  for (const QpsaLoop* const loop : loops) rows.emplace_back(loop->segments);
+  result.statistics.push_back(over_text(
+      "damage of repeating the top half over the bottom half", rows, value,
+      [&](Segments sums) { return ratio([&](size_t i) { return mean_nll_difference(sums[i]); }); }, seed));
+}
+
+void add_statistics(QpsaResult& result, uint64_t seed) {
   for (const auto& [name, one] : result.correlations) result.statistics.push_back({"rho of " + name, one.rho, one.interval});
   for (const QpsaMethod& method : result.methods)
-    if (method.split_half) result.statistics.push_back({"split-half rho of " + method.name, *method.split_half, {}});
-  for (const QpsaPruning& one : result.pruning) {
-    if (!one.method.starts_with("qpsa")) continue;
-    double best = INFINITY;
-    for (const char* const baseline : {"layer_ablation", "weight_norm", "random"})
-      if (const QpsaPruning* other = pruned(result, baseline, one.k)) best = std::min(best, other->ppl_ratio);
-    if (std::isfinite(best))
-      result.statistics.push_back(
-          {"ppl ratio of " + one.method + " over the best baseline at K = " + std::to_string(one.k), one.ppl_ratio / best, {}});
-  }
+    if (method.split_half)
+      result.statistics.push_back({"split-half rho of " + method.name, method.split_half->rho, method.split_half->interval});
   const QpsaMethod* ablation = find_method(result, "layer_ablation");
   for (const QpsaMethod& method : result.methods)
     if (ablation != nullptr && ablation->forward_equivalents > 0 && method.forward_equivalents > 0)
       result.statistics.push_back(
           {"cost of " + method.name + " in runs of layer_ablation", method.forward_equivalents / ablation->forward_equivalents, {}});
-  const QpsaMethod* byte = find_method(result, "qpsa_byte");
-  if (byte == nullptr || result.loops.empty()) return;
-  const std::set<int> top = first_of(byte->ranking, byte->ranking.size() / 2);
-  double high = 0, low = 0;
-  int highs = 0, lows = 0;
-  for (const QpsaLoop& one : result.loops) {
-    if (one.form != "repeat" || one.first != one.last || one.gamma != 1) continue;
-    (top.contains(one.first) ? high : low) += one.nll_difference;
-    ++(top.contains(one.first) ? highs : lows);
-  }
-  if (highs > 0 && lows > 0 && low != 0)
-    result.statistics.push_back({"damage of repeating the top half over the bottom half", high / highs / (low / lows), {}});
+  add_looping(result, seed);
 }
 
 }  // namespace
@@ -183,7 +196,44 @@ std::vector<QpsaPruning> summarize_pruning(std::span<const QpsaPruning> rows) {
     }
   }
   for (const auto& [k, ratios] : random)
-    out.push_back({"random", k, quantile(ratios, 0.5), std::pair{quantile(ratios, 0.25), quantile(ratios, 0.75)}, {}});
+    out.push_back({"random", k, quantile(ratios, 0.5), std::pair{quantile(ratios, 0.25), quantile(ratios, 0.75)}, {}, {}});
+  return out;
+}
+
+std::vector<Statistic> pruning_statistics(std::span<const QpsaPruning> rows, uint64_t seed) {
+  const std::set<std::string> baselines = {"layer_ablation", "weight_norm", "random"};
+  std::vector<Statistic> out;
+  for (const QpsaPruning& one : rows) {
+    if (!one.method.starts_with("qpsa")) continue;
+    std::vector<const QpsaPruning*> others;
+    std::vector<Segments> segments = {one.segments};
+    for (const QpsaPruning& other : rows)
+      if (other.k == one.k && baselines.contains(other.method)) {
+        others.push_back(&other);
+        segments.emplace_back(other.segments);
+      }
+    if (others.empty()) continue;
+    // `own` and the others' perplexity ratios; random draws count as their median.
+    const auto statistic = [&](double own, const std::vector<double>& ratios) {
+      double best = INFINITY;
+      std::vector<double> random;
+      for (size_t i = 0; i < others.size(); ++i)
+        if (others[i]->method == "random")
+          random.push_back(ratios[i]);
+        else
+          best = std::min(best, ratios[i]);
+      return own / (random.empty() ? best : std::min(best, quantile(random, 0.5)));
+    };
+    std::vector<double> measured;
+    for (const QpsaPruning* const other : others) measured.push_back(other->ppl_ratio);
+    const auto of_sums = [&](Segments sums) {
+      std::vector<double> ratios;
+      for (const WindowSums& sum : sums.subspan(1)) ratios.push_back(std::exp(mean_nll_difference(sum)));
+      return statistic(std::exp(mean_nll_difference(sums[0])), ratios);
+    };
+    out.push_back(over_text("ppl ratio of " + one.method + " over the best baseline at K = " + std::to_string(one.k), segments,
+                            statistic(one.ppl_ratio, measured), of_sums, seed));
+  }
   return out;
 }
 
@@ -200,7 +250,7 @@ std::vector<QpsaConvergence> convergence_of(const std::string& name, std::span<c
     row.method = name;
     row.samples = size;
     row.rho_to_largest = spearman(values, largest);
-    row.split_half = split_half(effects, layers, size);
+    if (const auto halves = split_half(effects, layers, size)) row.split_half = halves->rho;
     for (const LayerScore& score : scores)
       if (score.value > 0) row.mean_relative_error += score.standard_error / score.value / static_cast<double>(layers);
     const std::vector<int> own = ranked(values);
@@ -220,7 +270,7 @@ const QpsaMethod* find_method(const QpsaResult& result, std::string_view name) {
 void conclude(QpsaResult& result, const QpsaConfig& config) {
   add_correlations(result);
   add_quadrants(result);
-  add_statistics(result);
+  add_statistics(result, config.seed);
   for (const Criterion& criterion : config.criteria.empty() ? default_criteria() : config.criteria)
     result.verdicts.push_back(judge(criterion, result.statistics));
   result.outcome = overall(result.verdicts);

@@ -29,6 +29,10 @@ void compare_shortcut(std::span<const SampledEffect> measured, std::span<const S
 
 // Random draws become one row per k with median and quartiles.
 std::vector<QpsaPruning> summarize_pruning(std::span<const QpsaPruning> rows);
+// "ppl ratio of NAME over the best baseline at K = k" of every qpsa method, from the rows before they are summarized; the best baseline is
+// chosen anew in every resample of the text's segments. Without an interval where a row has fewer than kLeastSegments.
+inline constexpr size_t kLeastSegments = 8;
+std::vector<Statistic> pruning_statistics(std::span<const QpsaPruning> rows, uint64_t seed);
 
 std::vector<QpsaConvergence> convergence_of(const std::string& name, std::span<const SampledEffect> effects, int layers,
                                             const std::vector<uint64_t>& sizes);

@@ -18,7 +18,8 @@ Json method_json(const QpsaMethod& method) {
           {"standard_errors", method.errors},
           {"ranking", method.ranking},
           {"rank_ci95", std::move(ranks)},
-          {"split_half", optional(method.split_half)},
+          {"split_half", method.split_half ? Json(method.split_half->rho) : Json()},
+          {"split_half_ci95", method.split_half ? pair(method.split_half->interval) : Json()},
           {"forward_equivalents", method.forward_equivalents}};
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "assay/probe/observation.h"
 #include "assay/study/layer_scores.h"
 #include "assay/study/verdict.h"
 
@@ -17,7 +18,7 @@ struct QpsaMethod {
   std::vector<double> scores, errors;  // per layer; errors empty where there is no sampling
   std::vector<int> ranking;            // most important first
   std::vector<RankInterval> ranks;
-  std::optional<double> split_half;
+  std::optional<Correlation> split_half;
   double forward_equivalents = 0;
 };
 
@@ -27,12 +28,14 @@ struct QpsaPruning {
   double ppl_ratio = 1;
   std::optional<std::pair<double, double>> quartiles;  // of random draws; ppl_ratio is their median then
   std::vector<int> left_out;
+  std::vector<WindowSums> segments;  // of the text, for intervals; not of summaries, not in the JSON
 };
 
 struct QpsaLoop {
   std::string form;  // "repeat", or "replace": the published one, which overwrites the bottom k layers by the top k
   int first = 0, last = 0, times = 2;
   double gamma = 1, nll_difference = 0;
+  std::vector<WindowSums> segments;  // as above
 };
 
 struct QpsaConvergence {

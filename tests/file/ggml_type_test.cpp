@@ -76,6 +76,10 @@ TEST(TensorRole, NamesAreReadOff) {
   EXPECT_FALSE(is_attention(Role::kAttnNorm));
   EXPECT_TRUE(is_ffn(Role::kFfnUpExps));
   EXPECT_FALSE(is_ffn(Role::kFfnGateInp));
+  EXPECT_EQ(group_of("blk.12.attn_q.weight", Grouping::kGroup), "blk.12.attention");
+  EXPECT_EQ(group_of("blk.12.ffn_down.weight", Grouping::kGroup), "blk.12.ffn");
+  EXPECT_EQ(group_of("blk.12.ffn_down.weight", Grouping::kLayer), "blk.12");
+  EXPECT_EQ(group_of("token_embd.weight", Grouping::kLayer), "token_embd.weight");
 }
 
 }  // namespace

@@ -151,6 +151,35 @@ TEST(Bootstrap, ClustersWidenTheInterval) {
   EXPECT_GT(wide.high - wide.low, 2 * (narrow.high - narrow.low));
 }
 
+TEST(Bootstrap, SeveralVariantsAreResampledTogether) {
+  std::vector<WindowSums> a, b, c;
+  CounterRandom random(4, 1);
+  for (uint32_t d = 0; d < 20; ++d) {
+    const double level = random.next_normal(), other = random.next_normal();
+    a.push_back(window(d, 10, level));
+    b.push_back(window(d, 10, other));
+    c.push_back(window(d, 10, level + other));
+  }
+  const std::span<const WindowSums> all[] = {a, b, c};
+  const Interval zero = bootstrap_joint(all, [](std::span<const WindowSums> sums) { return sums[2].kl - sums[0].kl - sums[1].kl; });
+  EXPECT_NEAR(zero.low, 0, 1e-9);
+  EXPECT_NEAR(zero.high, 0, 1e-9);
+}
+
+TEST(Observation, SegmentsAddUpToTheWindow) {
+  std::vector<PositionObservation> positions(10);
+  for (size_t i = 0; i < positions.size(); ++i) positions[i].kl = static_cast<double>(i);
+  const auto segments = sum_segments(3, positions, 4);
+  ASSERT_EQ(segments.size(), 3u);
+  EXPECT_EQ(segments[2].count, 2u);
+  EXPECT_EQ(segments[1].document, 3u);
+  EXPECT_DOUBLE_EQ(segments[0].kl, 6);
+  EXPECT_DOUBLE_EQ(segments[1].kl, 22);
+  EXPECT_DOUBLE_EQ(segments[2].kl, 17);
+  ASSERT_EQ(sum_segments(3, positions, 0).size(), 1u);
+  EXPECT_DOUBLE_EQ(sum_segments(3, positions, 0)[0].kl, 45);
+}
+
 TEST(Bootstrap, PairsByWindowAndSaysItsUnit) {
   std::vector<WindowSums> a, b;
   CounterRandom random(3, 1);

@@ -25,11 +25,11 @@ TEST(LayerScores, SplitHalfSeesWhatRepeats) {
   std::vector<SampledEffect> steady;
   for (int layer = 0; layer < 6; ++layer)
     for (uint64_t i = 0; i < 8; ++i) steady.push_back(effect(layer, i, layer));
-  EXPECT_DOUBLE_EQ(*split_half(steady, 6), 1);
+  EXPECT_DOUBLE_EQ(split_half(steady, 6)->rho, 1);
   std::vector<SampledEffect> turned = steady;
   for (SampledEffect& one : turned)
     if (one.number % 2 == 1) one.effect = -one.effect;
-  EXPECT_DOUBLE_EQ(*split_half(turned, 6), -1);
+  EXPECT_DOUBLE_EQ(split_half(turned, 6)->rho, -1);
 }
 
 TEST(LayerScores, RankIntervalsHoldTheRankAndWidenWithNoise) {
