@@ -72,7 +72,7 @@ class Bench {
     text.windows.chunks = windows;
     set_ = value(open_windows(text, model_));
     changes_ = std::make_unique<ChangeSource>(model_.network, imatrix_, ChangeOptions{uint64_t{1} << 30, 0});
-    rows_ = table_rows(*model_.checkpoint, kTypes, TableRows::kTensor);
+    rows_ = table_rows(*model_.checkpoint, kTypes, Grouping::kTensor);
     floor_ = value(measure_noise_floor(model_.network, set_.windows, 0));
     evaluation_ = evaluation_seconds(*model_.network, set_.windows);
     for (DamageRow& row : rows_)  // encodings are made once and kept
