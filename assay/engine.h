@@ -10,6 +10,7 @@
 #include "assay/job/optimize.h"
 #include "assay/job/probe_variants.h"
 #include "assay/job/quantize_codes.h"
+#include "assay/job/score_model.h"
 #include "assay/job/study_qpsa.h"
 
 namespace assay {
@@ -24,7 +25,8 @@ class Engine {
   virtual Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
-  virtual Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual std::vector<ScoreInfo> score_infos() = 0;
+  virtual Result<ScoreModelResult> score_model(const ScoreModelOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, const RunSettings& settings,
                                                      Progress& progress) = 0;

@@ -1,4 +1,4 @@
-// `assay sweep` and `assay score`: damage tables, measured and predicted.
+// `assay sweep`: damage tables, measured.
 #include <fmt/format.h>
 
 #include "assay/base/text.h"
@@ -85,27 +85,6 @@ Run declare_sweep(CLI::App& app) {
     ASSAY_TRY(context.begin({options->table.model, options->table.text.path, options->table.imatrix, options->table.base_recipe}));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const MakeTableResult made, engine->measure_table(options->table, context.settings, context.progress));
-    return outcome_of(made, *options);
-  };
-}
-
-Run declare_score(CLI::App& app) {
-  auto options = add_options(app);
-  auto scores = std::make_shared<std::string>("curvature");
-  app.add_option("--scores", *scores, "which scores")->check(CLI::IsMember({"curvature"}))->capture_default_str();
-  app.add_option("--token-fraction", options->table.token_fraction, "share of tokens in the per-type products")
-      ->capture_default_str()
-      ->check(CLI::Range(0.001, 1.0));
-  app.add_option("--samples", options->table.samples, "draws of residuals (backward passes) per window")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  auto text = add_text_options(app);
-  return [=](Context& context) -> Result<Outcome> {
-    (void)scores;
-    ASSAY_TRY(prepare(*options, *text, context));
-    ASSAY_TRY(context.begin({options->table.model, options->table.text.path, options->table.imatrix, options->table.base_recipe}));
-    ASSAY_ASSIGN(Engine * engine, context.engine());
-    ASSAY_ASSIGN(const MakeTableResult made, engine->predict_table(options->table, context.settings, context.progress));
     return outcome_of(made, *options);
   };
 }

@@ -48,8 +48,13 @@ const std::vector<Command>& all_commands() {
        declare_probe, true},
       {"study", "a pre-registered study and its verdict",
        "  assay study qpsa q4.gguf --text demo/evaluation.txt --config studies/qpsa_demo.yaml --quick\n", declare_study},
-      {"score", "predicted damage (curvature) of every tensor at every type",
-       "  assay score demo/reference-9m --text demo/calibration.txt --types Q2_K,Q4_K,Q6_K --chunks 8 --json table.json\n", declare_score},
+      {"score", "sensitivity scores of every matrix or layer: data-free, activations, curvature",
+       "  assay score demo/reference-9m --text demo/calibration.txt --chunks 4\n"
+       "  assay score demo/reference-9m --scores kurtosis,nsds --by layer\n"
+       "  assay score demo/reference-9m --text demo/calibration.txt --scores curvature --types Q2_K,Q4_K,Q6_K --chunks 8 --json "
+       "table.json\n"
+       "  assay score --list\n",
+       declare_score},
       {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",
        declare_plan},
       {"status", "runs of the store: what was asked, how far each is; deletes old work", "  assay status\n  assay status --prune 30d\n",

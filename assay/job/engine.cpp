@@ -25,8 +25,9 @@ class TorchEngine final : public Engine {
   Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::measure_table(options, settings, progress); });
   }
-  Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) override {
-    return guarded([&] { return assay::predict_table(options, settings, progress); });
+  std::vector<ScoreInfo> score_infos() override { return assay::score_infos(); }
+  Result<ScoreModelResult> score_model(const ScoreModelOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::score_model(options, settings, progress); });
   }
   Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::probe_variants(options, settings, progress); });

@@ -1,4 +1,4 @@
-// Damage tables: measured one change at a time (`assay sweep`), or predicted by curvature (`assay score`). Torch-free header.
+// Damage tables, measured one change at a time (`assay sweep`). Torch-free header.
 #pragma once
 
 #include <string>
@@ -17,11 +17,9 @@ struct MakeTableOptions {
   TextInput text;
   std::vector<GgmlType> types;
   Grouping by = Grouping::kTensor;
-  std::string imatrix;           // file; empty: encode without importance
-  std::string base_recipe;       // measured: file of types that all other tensors have; empty: they are unquantized. Damage is then
-                                 // KL(model || recipe with the row at the type) less that of the recipe with the row unquantized
-  double token_fraction = 0.25;  // curvature: share of tokens in the per-type products
-  uint32_t samples = 1;          // curvature: residual draws per window
+  std::string imatrix;      // file; empty: encode without importance
+  std::string base_recipe;  // measured: file of types that all other tensors have; empty: they are unquantized. Damage is then
+                            // KL(model || recipe with the row at the type) less that of the recipe with the row unquantized
 };
 
 struct MakeTableResult {
@@ -36,6 +34,5 @@ struct MakeTableResult {
 std::vector<GgmlType> usable_types(const TensorInfo& tensor, const std::vector<GgmlType>& wanted);
 
 Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress);
-Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress);
 
 }  // namespace assay

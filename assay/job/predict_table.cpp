@@ -47,26 +47,4 @@ Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Wi
   return made;
 }
 
-Result<MakeTableResult> predict_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) {
-  apply_settings(settings);
-  ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
-  ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
-  ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
-  MakeTableResult result;
-  result.table.rows = table_rows(*model.checkpoint, options.types, Grouping::kTensor);
-  ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
-  CurvatureOptions curvature;
-  curvature.token_fraction = options.token_fraction;
-  curvature.samples = options.samples;
-  ASSAY_ASSIGN(const CurvatureTable table, predict_damage(model, set.windows, imatrix, curvature, settings, store, result.table, progress));
-  result.units = store.counts();
-  result.measured_seconds = table.forward_seconds + table.product_seconds;
-  result.encoding_seconds = table.change_seconds;
-  result.tokens_scored = set.tokens_scored;
-  result.windows = set.windows.size();
-  result.documents = set.documents;
-  result.interval_unit = "windows";
-  return result;
-}
-
 }  // namespace assay

@@ -79,7 +79,11 @@ int first_change(const ResolvedVariant& variant, int layers);
 // The residual streams of the unedited model after all blocks, at the scored positions: [windows * scored, d].
 // `observe` (may be empty) sees every product: imatrix, and activations for scores; with it all positions: [windows * tokens, d].
 using ProductObserver = std::function<void(int layer, Site site, const at::Tensor& x)>;
-Result<at::Tensor> run_blocks(const Network& network, std::span<const Window> windows, const ProductObserver& observe = {});
+// `stream` (may be empty) sees the residual stream [windows * tokens, d] before the first block (blocks = 0) and after each; with it all
+// positions too.
+using StreamObserver = std::function<void(int blocks, const at::Tensor& h)>;
+Result<at::Tensor> run_blocks(const Network& network, std::span<const Window> windows, const ProductObserver& observe = {},
+                              const StreamObserver& stream = {});
 
 // The next tokens that the scored positions of these windows predict, in row order.
 std::vector<int32_t> scored_labels(std::span<const Window> windows);

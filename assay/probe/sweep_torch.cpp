@@ -459,11 +459,13 @@ Status run_sweep(const Network& network, std::span<const Window> windows, std::s
   return {};
 }
 
-Result<at::Tensor> run_blocks(const Network& network, std::span<const Window> windows, const ProductObserver& observe) {
+Result<at::Tensor> run_blocks(const Network& network, std::span<const Window> windows, const ProductObserver& observe,
+                              const StreamObserver& stream) {
   at::NoGradGuard no_grad;
   const auto sequences = static_cast<int64_t>(windows.size()), tokens = static_cast<int64_t>(windows[0].tokens.size());
   ASSAY_ASSIGN(at::Tensor h, network.embed(token_matrix(windows)));
   const int layers = network.hyper().layers;
+  if (stream) stream(0, h);
   for (int layer = 0; layer < layers; ++layer) {
     ASSAY_ASSIGN(const std::shared_ptr<const Block> block, network.block(layer));
     LinearFn linear;
@@ -474,7 +476,7 @@ Result<at::Tensor> run_blocks(const Network& network, std::span<const Window> wi
       };
     }
     // An observer wants every token's input, also in the last block.
-    if (layer + 1 == layers && !observe) {
+    if (layer + 1 == layers && !observe && !stream) {
       h = block->forward_scored(h, sequences, tokens, windows[0].score_begin, windows[0].score_end, linear);
     } else {
       h = block->forward(h, sequences, tokens, linear);
@@ -483,8 +485,9 @@ Result<at::Tensor> run_blocks(const Network& network, std::span<const Window> wi
       return fail(ErrorCode::kBadInput, {"model: output of block " + std::to_string(layer), "holds NaN or infinite values",
                                          "finite activations are needed", "broken weights in this block"});
     }
+    if (stream) stream(layer + 1, h.reshape({sequences * tokens, -1}));
   }
-  return observe ? h.reshape({sequences * tokens, -1}) : h;
+  return observe || stream ? h.reshape({sequences * tokens, -1}) : h;
 }
 
 }  // namespace assay

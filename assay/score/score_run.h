@@ -66,6 +66,12 @@ class Score {
 // Of the weights as they are. Layers come one at a time, -1 first, in ascending order.
 class WeightScore : public Score {
  public:
+  // A score that needs the matrices outside the blocks for every block sees them once, before the rest, in every run.
+  virtual bool needs_outside() const { return false; }
+  virtual Status prepare(const LayerView& outside, const ScoreContext& context) {
+    (void)outside, (void)context;
+    return {};
+  }
   virtual Result<std::vector<double>> numbers(const LayerView& layer, const ScoreContext& context) const = 0;
   virtual std::vector<ScoreRow> finish(std::span<const LayerNumbers> layers, const ScoreContext& context) const = 0;
 };

@@ -72,6 +72,8 @@ TEST(Schema, EveryCommandsResultFits) {
       {"study", "qpsa q4.gguf --text " + evaluation + " --max-tokens 64 --samples-per-matrix 1 --layers 0-3 --k 1 --quick"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
+      {"score", model + " --scores zd,kurt_boost --by layer"},
+      {"score", "--list"},
       {"download", "owner/model README.md"},
       {"plan", model + " --table table.json --bpw 5.5"},
       {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +

@@ -89,14 +89,20 @@ TEST(Curvature, AgreesWithTheMeasuredSweep) {
   options.types = {GgmlType::kQ3_K, GgmlType::kQ4_K};
   const auto measured = assay_engine()->measure_table(options, RunSettings{}, silent_progress());
   ASSERT_TRUE(measured) << measured.error().message;
-  const auto predicted = assay_engine()->predict_table(options, RunSettings{}, silent_progress());
-  ASSERT_TRUE(predicted) << predicted.error().message;
-  ASSERT_EQ(measured->table.rows.size(), predicted->table.rows.size());
+  ScoreModelOptions curvature;
+  curvature.model = options.model;
+  curvature.text = options.text;
+  curvature.scores = {"curvature"};
+  curvature.types = options.types;
+  const auto scored = assay_engine()->score_model(curvature, RunSettings{}, silent_progress());
+  ASSERT_TRUE(scored) << scored.error().message;
+  const std::vector<ScoreRow>& predicted = scored->scores[0].table.rows;
+  ASSERT_EQ(measured->table.rows.size(), predicted.size());
   for (size_t c = 0; c < options.types.size(); ++c) {
     double sum_measured = 0, sum_predicted = 0;
     std::vector<std::pair<double, double>> pairs;
     for (size_t r = 0; r < measured->table.rows.size(); ++r) {
-      const double m = measured->table.rows[r].cells[c].damage, p = predicted->table.rows[r].cells[c].damage;
+      const double m = measured->table.rows[r].cells[c].damage, p = predicted[r].cells[c].value;
       sum_measured += m;
       sum_predicted += p;
       pairs.emplace_back(m, p);

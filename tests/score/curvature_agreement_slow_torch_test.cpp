@@ -18,18 +18,24 @@ TEST(CurvatureAgreement, RanksTensorsWithinEachTypeAndGetsTheSize) {
   options.types = {T::kQ3_K, T::kQ4_K, T::kIQ4_XS, T::kQ5_0, T::kQ8_0};
   const auto measured = assay_engine()->measure_table(options, RunSettings{}, silent_progress());
   ASSERT_TRUE(measured) << measured.error().message;
-  const auto predicted = assay_engine()->predict_table(options, RunSettings{}, silent_progress());
-  ASSERT_TRUE(predicted) << predicted.error().message;
-  ASSERT_EQ(predicted->table.rows.size(), 85u);  // 12 blocks of 7 and the tied embedding
+  ScoreModelOptions curvature;
+  curvature.model = options.model;
+  curvature.text = options.text;
+  curvature.scores = {"curvature"};
+  curvature.types = options.types;
+  const auto scored = assay_engine()->score_model(curvature, RunSettings{}, silent_progress());
+  ASSERT_TRUE(scored) << scored.error().message;
+  const std::vector<ScoreRow>& predicted = scored->scores[0].table.rows;
+  ASSERT_EQ(predicted.size(), 85u);  // 12 blocks of 7 and the tied embedding
   double all_measured = 0, all_predicted = 0;
   for (size_t c = 0; c < options.types.size(); ++c) {
     std::vector<double> a, b;
     double sum_measured = 0, sum_predicted = 0;
     for (size_t r = 0; r < measured->table.rows.size(); ++r) {
-      const DamageCell& cell = predicted->table.rows[r].cells[c];
+      const ScoreCell& cell = predicted[r].cells[c];
       EXPECT_GT(cell.standard_error, 0);
-      EXPECT_LT(cell.standard_error, cell.damage);
-      a.push_back(cell.damage);
+      EXPECT_LT(cell.standard_error, cell.value);
+      a.push_back(cell.value);
       b.push_back(measured->table.rows[r].cells[c].damage);
       sum_predicted += a.back();
       sum_measured += b.back();

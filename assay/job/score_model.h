@@ -1,0 +1,42 @@
+// Many sensitivity scores of one model together (`assay score`): each layer decoded once, each matrix quantized once per type, one forward
+// pass for all that look at activations. Torch-free header.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assay/base/progress.h"
+#include "assay/base/result.h"
+#include "assay/job/settings.h"
+#include "assay/score/score.h"
+
+namespace assay {
+
+struct ScoreModelOptions {
+  std::string model;
+  TextInput text;                   // empty path: none; scores that need one are refused by name
+  std::vector<std::string> scores;  // names, "all", "default" (score/registry.h)
+  std::vector<GgmlType> types;      // of the scores that have a value per type
+  std::string imatrix;              // for the encoders; empty: encode without importance
+  double token_fraction = 0.25;     // curvature: share of tokens in the per-type products
+  uint32_t samples = 1;             // curvature: residual draws per window
+};
+
+struct Scored {
+  ScoreInfo info;
+  ScoreTable table;
+};
+
+struct ScoreModelResult {
+  std::vector<Scored> scores;
+  uint64_t tokens_scored = 0, windows = 0, documents = 0;              // 0: no text was needed
+  double forward_seconds = 0, decode_seconds = 0, encode_seconds = 0;  // shared by several scores
+  UnitCounts units;
+};
+
+// Names and what they say of themselves, in the registry's order.
+std::vector<ScoreInfo> score_infos();
+
+Result<ScoreModelResult> score_model(const ScoreModelOptions& options, const RunSettings& settings, Progress& progress);
+
+}  // namespace assay

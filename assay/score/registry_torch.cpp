@@ -1,0 +1,84 @@
+#include <algorithm>
+
+#include "assay/base/text.h"
+#include "assay/score/activation_score.h"
+#include "assay/score/data_free_scores.h"
+#include "assay/score/importance_score.h"
+#include "assay/score/nsds.h"
+#include "assay/score/nsds_ramp.h"
+#include "assay/score/registry.h"
+
+namespace assay {
+namespace {
+
+struct Entry {
+  std::unique_ptr<Score> (*make)();
+  bool in_default = true;
+};
+
+constexpr Entry kEntries[] = {
+    {random_score},
+    {size_score},
+    {weight_norm_score},
+    {kurtosis_score},
+    {kurt_boost_score},
+    {zd_score},
+    {two_bit_error_score},
+    {ewq_score},
+    {nsds_score},
+    {nsds_faithful_score, false},
+    {nsds_ramp_score},
+    {nsds_ramp_faithful_score, false},
+    {nsds_ramp_enhanced_score},
+    {weight_error_score},
+    {importance_error_score},
+    {imatrix_energy_score},
+    {imatrix_entropy_score},
+    {imatrix_zd_score},
+    {imatrix_cosine_score},
+    {block_influence_score},
+    {block_influence_rest_score},
+    {block_influence_window_score, false},
+    {norm_ratio_score},
+    {stream_step_score, false},
+    {unit_step_score, false},
+    {lim_score},
+    {lsaq_score},
+    {[]() -> std::unique_ptr<Score> { return std::make_unique<CurvatureScore>(); }},
+};
+
+}  // namespace
+
+ScoreInfo CurvatureScore::info() const {
+  return {.name = "curvature",
+          .what = "predicted KL of storing the matrix at the type, from one backward pass",
+          .unit = "nats per token",
+          .by_type = true,
+          .needs_text = true,
+          .needs_gradients = true,
+          .source = "score/curvature.h; docs/numerics.md"};
+}
+
+std::vector<std::unique_ptr<Score>> all_scores() {
+  std::vector<std::unique_ptr<Score>> scores;
+  for (const Entry& entry : kEntries) scores.push_back(entry.make());
+  return scores;
+}
+
+Result<std::vector<std::unique_ptr<Score>>> scores_named(const std::vector<std::string>& names) {
+  const auto asks = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  std::vector<std::unique_ptr<Score>> scores;
+  std::vector<std::string> known = {"all", "default"};
+  for (const Entry& entry : kEntries) {
+    std::unique_ptr<Score> score = entry.make();
+    known.emplace_back(score->info().name);
+    if (asks("all") || (asks("default") && entry.in_default) || asks(known.back())) scores.push_back(std::move(score));
+  }
+  for (const std::string& name : names)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      return fail(ErrorCode::kUsage, {"score", "there is none named " + printable(name), "one of " + join(known, ", "), ""});
+  if (scores.empty()) return fail(ErrorCode::kUsage, "score: none is named");
+  return scores;
+}
+
+}  // namespace assay
