@@ -123,7 +123,7 @@ std::string text_of(const StudyQpsaResult& study) {
 
 struct Options {
   StudyQpsaOptions study;
-  std::string config, rankings, only, layers, methods, k, results;
+  std::string name = "qpsa", config, rankings, only, layers, methods, k, results;
   std::optional<uint64_t> samples;
 };
 
@@ -189,8 +189,7 @@ Status write_results(const Options& options, const QpsaResult& result, const Con
 
 Run declare_study(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  auto study = std::make_shared<std::string>("qpsa");
-  app.add_option("study", *study, "which study: qpsa")->required()->check(CLI::IsMember({"qpsa"}));
+  app.add_option("study", options->name, "which study: qpsa")->required()->check(CLI::IsMember({"qpsa"}));
   app.add_option("model", options->study.model, "GGUF file or Hugging Face directory")->required();
   app.add_option("--config", options->config, "protocol and criteria (studies/*.yaml)");
   app.add_option("--only", options->only, "one stage and what it needs")
