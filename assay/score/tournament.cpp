@@ -260,8 +260,8 @@ Status check_truth(const TournamentTruth& truth) {
   std::set<std::pair<std::string_view, std::string_view>> seen;
   for (const TournamentItem& item : truth.items) {
     const std::string who = "tournament: truth of '" + printable(item.name) + "' at type '" + printable(item.type) + "'";
-    if (!std::isfinite(item.truth)) return fail(ErrorCode::kBadInput, {who, "is not finite", "a number", ""});
-    if (!seen.emplace(item.name, item.type).second) return fail(ErrorCode::kBadInput, {who, "occurs twice", "once", ""});
+    if (!std::isfinite(item.truth)) return fail(ErrorCode::kBadInput, {who, "is not finite", "needed a number", ""});
+    if (!seen.emplace(item.name, item.type).second) return fail(ErrorCode::kBadInput, {who, "occurs twice", "needed once", ""});
   }
   if (truth.windows.empty()) return {};
   if (truth.windows.size() != truth.items.size())
