@@ -139,7 +139,8 @@ TournamentTruth tournament_truth(const PublishedTruth& truth) {
   for (const PublishedMeasurement& measurement : truth.measurements) {
     uint64_t elements = 0;
     for (const NamedTensor& tensor : measurement.tensors) elements += tensor.elements;
-    result.items.push_back({measurement.name, measurement.type, measurement.role, elements, measurement.value});
+    result.items.push_back(
+        {measurement.name, measurement.type, measurement.role, measurement.tensors[0].layer, elements, measurement.value});
   }
   return result;
 }

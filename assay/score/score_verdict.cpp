@@ -10,9 +10,9 @@ namespace {
 constexpr double kNormal95 = 1.6448536269514722, kNormal80 = 0.8416212335729143;  // one-sided quantiles
 
 bool is_absent(const ScoreEvidence& evidence) {
-  const auto& interval = evidence.within_type.over_items;
+  const auto& interval = evidence.within_type.over_blocks;
   if (interval && interval->high < kSmallestEffect) return true;
-  return evidence.p > kLargeP && smallest_detectable_rho(evidence.tensors) <= kSmallestEffect;
+  return evidence.p > kLargeP && evidence.smallest_detectable <= kSmallestEffect;
 }
 
 }  // namespace
@@ -46,26 +46,25 @@ std::string_view sentence_of(ScoreVerdict verdict) {
     case ScoreVerdict::kNotDecidable:
       break;
   }
-  return "These tensors are too few to tell whether it orders them: a correlation that matters is neither shown nor ruled out.";
+  return "Too little was measured to tell whether it orders the tensors: a correlation that matters is neither shown nor ruled out.";
 }
 
 bool RankStatistic::is_above(double bound) const {
-  if (!value || (!over_items && !over_documents)) return false;
-  return (!over_items || over_items->low > bound) && (!over_documents || over_documents->low > bound);
+  if (!value || (!over_blocks && !over_documents)) return false;
+  return (!over_blocks || over_blocks->low > bound) && (!over_documents || over_documents->low > bound);
 }
 
 ScoreVerdict decide(const ScoreEvidence& evidence) {
-  if (evidence.tensors < kFewestTensors || !evidence.within_type.value) return ScoreVerdict::kNotDecidable;
+  if (evidence.blocks < kFewestBlocks || !evidence.within_type.value) return ScoreVerdict::kNotDecidable;
   if (evidence.within_type.is_above(0) && evidence.p_holm <= kLevel)
-    return evidence.given_size.is_above(0) ? ScoreVerdict::kInformative : ScoreVerdict::kSizeAlone;
+    return evidence.given_size.is_above(0) && evidence.p_given_size_holm <= kLevel ? ScoreVerdict::kInformative : ScoreVerdict::kSizeAlone;
   if (!is_absent(evidence)) return ScoreVerdict::kNotDecidable;
-  return evidence.types > 1 && evidence.overall.is_above(0) ? ScoreVerdict::kOnlyAcrossTypes : ScoreVerdict::kNoise;
+  return evidence.overall.is_above(0) && evidence.within_tensor.is_above(0) ? ScoreVerdict::kOnlyAcrossTypes : ScoreVerdict::kNoise;
 }
 
-double smallest_detectable_rho(size_t n) {
-  if (n < 2) return 1;
-  return std::min(1.0, (kNormal95 + kNormal80) / std::sqrt(static_cast<double>(n - 1)));
-}
+double smallest_detectable_rho(double null_deviation) { return std::min(1.0, (kNormal95 + kNormal80) * null_deviation); }
+
+double null_deviation_of(size_t n) { return n < 2 ? 1 : 1 / std::sqrt(static_cast<double>(n - 1)); }
 
 std::vector<double> holm(std::span<const double> p) {
   std::vector<size_t> order(p.size());

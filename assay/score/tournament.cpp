@@ -10,17 +10,19 @@
 #include "assay/base/random.h"
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
+#include "assay/score/role_permutation.h"
 #include "assay/score/strata.h"
 
 namespace assay {
 namespace {
 
-// Streams of random numbers beside those of the resampled windows, whose substream is 0.
-constexpr uint64_t kItemStream = 1, kPermutationStream = 2;
+// Random numbers beside those of the resampled windows (substream 0) and of the permutations (2).
+constexpr uint64_t kBlockStream = 1;
 // A permutation that gives the same sum in another order must count as a hit.
 constexpr double kTie = 1e-12;
 
-enum Look : size_t { kOverall, kWithinType, kWithinRole, kLooks };
+enum Look : size_t { kOverall, kWithinType, kWithinRole, kWithinTensor, kLooks };
+constexpr Look kAllLooks[] = {kOverall, kWithinType, kWithinRole, kWithinTensor};
 
 // One score as a sample of items sees it: per look the order of its values and its ranks in the sample itself.
 struct Contender {
@@ -61,19 +63,19 @@ class Bout {
   void judge(std::span<const TournamentScore> scores, std::vector<ScoreJudgement>& judgements) const;
 
  private:
-  std::vector<Draws> over_items() const;
+  std::vector<Draws> over_blocks() const;
   std::vector<Draws> over_documents() const;
   void add_draw(std::span<const uint32_t> counts, Look look, const std::vector<double>& truth, const std::vector<double>& size,
                 const std::vector<std::vector<double>>* score_ranks, std::vector<Draws>& draws) const;
-  std::vector<double> permutation_p() const;
+  void add_chance(std::vector<ScoreJudgement>& judgements) const;
 
   const TournamentTruth& source_;
   const TournamentOptions& options_;
   std::vector<uint32_t> items_;  // among those of the truth
   std::vector<double> truth_;
   std::array<Strata, kLooks> strata_;
-  Strata tensors_;  // items of each tensor, by type
-  std::vector<std::string> types_;
+  std::vector<RoleCell> cells_;
+  Strata blocks_;                              // items of each layer, or tensor outside the layers
   std::vector<StratifiedOrder> truth_orders_;  // [look]
   std::vector<std::vector<double>> truth_ranks_;
   std::vector<StratifiedOrder> size_order_;  // one: within types
@@ -84,19 +86,20 @@ class Bout {
 Bout::Bout(const TournamentTruth& truth, std::vector<uint32_t> items, std::span<const TournamentScore> scores,
            const std::vector<size_t>& members, const TournamentOptions& options)
     : source_(truth), options_(options), items_(std::move(items)) {
-  std::vector<std::string> names, roles;
+  std::vector<std::string> names, types, roles, blocks;
   std::vector<double> sizes;
   for (const uint32_t i : items_) {
     const TournamentItem& item = truth.items[i];
     truth_.push_back(item.truth);
     names.push_back(item.name);
-    types_.push_back(item.type);
+    types.push_back(item.type);
     roles.push_back(item.role + '\n' + item.type);
+    blocks.push_back(item.layer < 0 ? item.name : std::to_string(item.layer));
+    cells_.push_back({item.role, blocks.back(), item.type});
     sizes.push_back(static_cast<double>(item.elements));
   }
-  strata_ = {strata_of(std::vector<std::string>(items_.size())), strata_of(types_), strata_of(roles)};
-  tensors_ = strata_of(names);
-  for (auto& tensor : tensors_) std::sort(tensor.begin(), tensor.end(), [&](uint32_t i, uint32_t j) { return types_[i] < types_[j]; });
+  strata_ = {strata_of(std::vector<std::string>(items_.size())), strata_of(types), strata_of(roles), strata_of(names)};
+  blocks_ = strata_of(blocks);
   size_order_.emplace_back(sizes, strata_[kWithinType]);
   size_ranks_ = ranks_of(size_order_[0], {}, items_.size());
   for (const Strata& strata : strata_) {
@@ -124,18 +127,18 @@ void Bout::add_draw(std::span<const uint32_t> counts, Look look, const std::vect
   }
 }
 
-std::vector<Draws> Bout::over_items() const {
+std::vector<Draws> Bout::over_blocks() const {
   std::vector<Draws> draws(contenders_.size());
   std::vector<uint32_t> counts(items_.size());
   std::vector<double> truth(items_.size()), size(items_.size());
   std::vector<std::vector<double>> score_ranks(contenders_.size(), std::vector<double>(items_.size()));
   for (uint32_t r = 0; r < options_.resamples; ++r) {
-    CounterRandom random(options_.seed, r, kItemStream);
+    CounterRandom random(options_.seed, r, kBlockStream);
     std::fill(counts.begin(), counts.end(), 0U);
-    for (size_t d = 0; d < tensors_.size(); ++d)
-      for (const uint32_t item : tensors_[random.next_below(tensors_.size())]) ++counts[item];
+    for (size_t d = 0; d < blocks_.size(); ++d)
+      for (const uint32_t item : blocks_[random.next_below(blocks_.size())]) ++counts[item];
     size_order_[0].standard_ranks(counts, size);
-    for (const Look look : {kOverall, kWithinType, kWithinRole}) {
+    for (const Look look : kAllLooks) {
       truth_orders_[look].standard_ranks(counts, truth);
       for (size_t s = 0; s < contenders_.size(); ++s) contenders_[s].orders[look].standard_ranks(counts, score_ranks[s]);
       add_draw(counts, look, truth, size, &score_ranks, draws);
@@ -159,42 +162,59 @@ std::vector<Draws> Bout::over_documents() const {
     const std::vector<double> weights(counts.begin(), counts.end());
     // Windows have the same tokens for every item, so the order of the sums is that of the means.
     for (size_t i = 0; i < items_.size(); ++i) truth[i] = dot({}, weights, std::span(sums).subspan(i * windows, windows));
-    for (const Look look : {kOverall, kWithinType, kWithinRole})
+    for (const Look look : kAllLooks)
       add_draw({}, look, ranks_of(StratifiedOrder(truth, strata_[look]), {}, items_.size()), size_ranks_, nullptr, draws);
   }
   return draws;
 }
 
-std::vector<double> Bout::permutation_p() const {
-  std::map<std::vector<std::string>, std::vector<size_t>> alike;  // tensors by their types
-  for (size_t t = 0; t < tensors_.size(); ++t) {
-    std::vector<std::string> types;
-    for (const uint32_t item : tensors_[t]) types.push_back(types_[item]);
-    alike[types].push_back(t);
-  }
+// What the line through `given` leaves of `ranks`.
+std::vector<double> residual_of(std::vector<double> ranks, std::span<const double> given) {
+  const double square = dot({}, given, given), slope = square > 0 ? dot({}, ranks, given) / square : 0;
+  for (size_t i = 0; i < ranks.size(); ++i) ranks[i] -= slope * given[i];
+  return ranks;
+}
+
+void Bout::add_chance(std::vector<ScoreJudgement>& judgements) const {
+  struct Chance {
+    std::vector<double> residual;  // of the score given size
+    double observed = 0;           // sum of products with the truth
+    uint32_t hits = 0, hits_given_size = 0;
+    Moments spread;
+  };
   const std::vector<double>& truth = truth_ranks_[kWithinType];
-  std::vector<double> observed;
-  for (const Contender& contender : contenders_) observed.push_back(dot({}, contender.ranks[kWithinType], truth));
-  std::vector<uint32_t> hits(contenders_.size());
-  std::vector<uint32_t> from(items_.size());  // whose score an item takes
+  const double items = dot({}, truth, truth);
+  std::vector<Chance> chances;
+  for (const Contender& contender : contenders_) {
+    const std::vector<double>& ranks = contender.ranks[kWithinType];
+    chances.push_back({residual_of(ranks, size_ranks_), dot({}, ranks, truth), 0, 0, {}});
+  }
+  const RolePermutation permutation(cells_);
+  std::vector<uint32_t> from(items_.size());
   std::vector<double> taken(items_.size());
+  const auto take = [&](const std::vector<double>& values) -> const std::vector<double>& {
+    for (size_t i = 0; i < from.size(); ++i) taken[i] = values[from[i]];
+    return taken;
+  };
   for (uint32_t draw = 0; draw < options_.permutations; ++draw) {
-    CounterRandom random(options_.seed, draw, kPermutationStream);
-    for (const auto& [types, tensors] : alike) {
-      std::vector<size_t> permuted = tensors;
-      draw_to_front(random, permuted.size(), permuted);
-      for (size_t t = 0; t < tensors.size(); ++t)
-        for (size_t k = 0; k < types.size(); ++k) from[tensors_[tensors[t]][k]] = tensors_[permuted[t]][k];
-    }
+    permutation.draw(options_.seed, draw, from);
     for (size_t s = 0; s < contenders_.size(); ++s) {
-      const std::vector<double>& ranks = contenders_[s].ranks[kWithinType];
-      for (size_t i = 0; i < from.size(); ++i) taken[i] = ranks[from[i]];
-      hits[s] += dot({}, taken, truth) >= observed[s] - kTie * static_cast<double>(items_.size());
+      Chance& chance = chances[s];
+      const double product = dot({}, take(contenders_[s].ranks[kWithinType]), truth);
+      chance.spread.add(items > 0 ? product / items : 0);
+      chance.hits += product >= chance.observed - kTie * items;
+      const auto& observed = judgements[contenders_[s].index].given_size.value;
+      const auto drawn = observed ? partial_spearman({}, take(chance.residual), truth, size_ranks_) : std::nullopt;
+      chance.hits_given_size += !drawn || *drawn >= *observed - kTie;
     }
   }
-  std::vector<double> p;
-  for (const uint32_t count : hits) p.push_back((1.0 + count) / (1.0 + options_.permutations));
-  return p;
+  for (size_t s = 0; s < contenders_.size(); ++s) {
+    ScoreJudgement& judgement = judgements[contenders_[s].index];
+    judgement.p = (1.0 + chances[s].hits) / (1.0 + options_.permutations);
+    judgement.p_given_size = (1.0 + chances[s].hits_given_size) / (1.0 + options_.permutations);
+    const double mean = chances[s].spread.mean(), deviation = std::sqrt(std::max(0.0, chances[s].spread.mean_square() - mean * mean));
+    judgement.smallest_detectable = deviation > kTie ? smallest_detectable_rho(deviation) : 1;
+  }
 }
 
 Calibration calibrate(std::span<const double> score, std::span<const double> truth, bool same_unit) {
@@ -228,31 +248,31 @@ Calibration calibrate(std::span<const double> score, std::span<const double> tru
 }
 
 void Bout::judge(std::span<const TournamentScore> scores, std::vector<ScoreJudgement>& judgements) const {
-  std::vector<Draws> items = over_items(), documents = over_documents();
-  const std::vector<double> p = permutation_p();
+  std::vector<Draws> blocks = over_blocks(), documents = over_documents();
   for (size_t s = 0; s < contenders_.size(); ++s) {
     const Contender& contender = contenders_[s];
     ScoreJudgement& judgement = judgements[contender.index];
     judgement.items = items_.size();
-    judgement.tensors = tensors_.size();
+    judgement.tensors = strata_[kWithinTensor].size();
+    judgement.blocks = blocks_.size();
     judgement.types = strata_[kWithinType].size();
-    const std::array<RankAgreement*, kLooks> looks = {&judgement.overall, &judgement.within_type, &judgement.within_role};
-    const auto with_intervals = [&](std::optional<double> value, std::vector<double>& by_item, std::vector<double>& by_document) {
-      return RankStatistic{value, interval_of(value, std::move(by_item), options_.resamples),
+    const std::array<RankAgreement*, kLooks> looks = {&judgement.overall, &judgement.within_type, &judgement.within_role,
+                                                      &judgement.within_tensor};
+    const auto with_intervals = [&](std::optional<double> value, std::vector<double>& by_block, std::vector<double>& by_document) {
+      return RankStatistic{value, interval_of(value, std::move(by_block), options_.resamples),
                            interval_of(value, std::move(by_document), options_.resamples)};
     };
     for (size_t look = 0; look < kLooks; ++look) {
-      looks[look]->spearman = with_intervals(mean_spearman({}, contender.ranks[look], truth_ranks_[look]), items[s].spearman[look],
+      looks[look]->spearman = with_intervals(mean_spearman({}, contender.ranks[look], truth_ranks_[look]), blocks[s].spearman[look],
                                              documents[s].spearman[look]);
       looks[look]->kendall = mean_kendall(contender.values, truth_, strata_[look]);
       looks[look]->top_overlap = mean_top_overlap(contender.values, truth_, strata_[look], options_.top_share);
     }
     judgement.given_size = with_intervals(partial_spearman({}, contender.ranks[kWithinType], truth_ranks_[kWithinType], size_ranks_),
-                                          items[s].given_size, documents[s].given_size);
+                                          blocks[s].given_size, documents[s].given_size);
     judgement.calibration = calibrate(contender.values, truth_, scores[contender.index].same_unit);
-    judgement.p = p[s];
-    judgement.smallest_detectable = smallest_detectable_rho(tensors_.size());
   }
+  add_chance(judgements);
 }
 
 Status check_truth(const TournamentTruth& truth) {
@@ -311,14 +331,19 @@ Result<std::vector<ScoreJudgement>> judge_scores(const TournamentTruth& truth, s
   }
   for (const auto& [items, members] : bouts)
     if (!items.empty()) Bout(truth, items, scores, members, options).judge(scores, judgements);
-  std::vector<double> p;
-  for (const ScoreJudgement& judgement : judgements) p.push_back(judgement.p);
-  const std::vector<double> corrected = holm(p);
+  std::vector<double> p, p_given_size;
+  for (const ScoreJudgement& judgement : judgements) {
+    p.push_back(judgement.p);
+    p_given_size.push_back(judgement.p_given_size);
+  }
+  const std::vector<double> corrected = holm(p), corrected_given_size = holm(p_given_size);
   for (size_t s = 0; s < judgements.size(); ++s) {
     ScoreJudgement& judgement = judgements[s];
     judgement.p_holm = corrected[s];
-    judgement.verdict = decide({judgement.overall.spearman, judgement.within_type.spearman, judgement.given_size, judgement.tensors,
-                                judgement.types, judgement.p, judgement.p_holm});
+    judgement.p_given_size_holm = corrected_given_size[s];
+    judgement.verdict =
+        decide({judgement.overall.spearman, judgement.within_type.spearman, judgement.within_tensor.spearman, judgement.given_size,
+                judgement.blocks, judgement.p, judgement.p_holm, judgement.p_given_size_holm, judgement.smallest_detectable});
   }
   return judgements;
 }

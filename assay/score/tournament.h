@@ -1,18 +1,24 @@
 // The tournament: which scores predict real damage. Scores are judged against one truth - measured values of the same items - by rank
 // agreement with intervals, given size and type, against chance; what follows is one plain verdict each (score_verdict.h).
-//   overall      all items together: mostly whether coarse types are told from fine ones
-//   within type  the mean over types, weighted by items: which tensor suffers more under the same type
-//   within role  the mean over (role, type), weighted by items: which layer suffers more
+//   overall        all items together
+//   within type    the mean over types, weighted by items: which tensor suffers more under the same type
+//   within role    the mean over (role, type), weighted by items: which layer suffers more
+//   within tensor  the mean over tensors, weighted by items: which type a tensor suffers more under
 // Given size: correlation of the ranks within types after what the rank of size explains is taken out of both (first-order partial). Ranks
 // within a type, not overall ranks with a dummy per type: whatever a type does to the scale of damage is gone, not its mean alone.
-// Intervals, 95 % percentile bootstrap. Over items: tensors are drawn, each with all its types, since their scores and damages go
-// together; it covers in 94 to 98 % of simulated cases from 25 tensors on. Over documents: the truth is made anew from resampled windows
-// (statistics.h); that noise comes on top of the sample's own, so where it is as large as what tells items apart the interval lies too low,
-// the careful side (tests/score/tournament_test.cpp counts both). For a joint statement both must hold.
-// p: one-sided, of the within-type Spearman, (1 + hits) / (1 + permutations). Whole tensors are permuted, with all their types, among
-// tensors that have the same types: that keeps a tensor's cells together, without which p would be far too small.
-// A pure function of its input and the seed; O((resamples + permutations) x scores x items). Torch-free.
-// Non-goals: measuring, computing scores (score_run.h), printing.
+// Scores and damages go by role and by layer, so a model's tensors are not so many independent draws, and a test that takes them for that
+// calls a random number per layer or per role significant in 15 to 35 % of cases on published measurements. Hence:
+// p      one-sided, (1 + hits) / (1 + permutations), of the within-type Spearman and of the partial one (there what size leaves of the
+//        score is permuted: Freedman and Lane 1983). Roles are permuted as wholes, and so are layers, each with all its cells, among those
+//        that have the same cells: tensor (role, layer) takes the score of (other role, other layer).
+//        What that does not see: a score and a damage that both change smoothly with depth agree by chance more often; `early` and `ends`
+//        of name_scores.h show what depth alone gives.
+// Intervals, 95 % percentile bootstrap. Over blocks: layers are drawn, each with all its tensors and types (tensors outside the blocks one
+// by one); roles and types are those of the model. Over documents: the truth is made anew from resampled windows (statistics.h); that
+// noise comes on top of the sample's own, so where it is as large as what tells items apart the interval lies too low, the careful side.
+// For a joint statement both intervals must hold. tests/score/tournament_rates_slow_test.cpp counts: p errs at its rate for scores drawn
+// per tensor, per layer and per role; intervals over blocks cover in 92 to 95 % of cases from 12 layers on. A pure function of its input
+// and the seed; O((resamples + permutations) x scores x items). Torch-free. Non-goals: measuring, computing scores (score_run.h), printing.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +34,10 @@
 namespace assay {
 
 struct TournamentItem {
-  std::string name;  // tensor or group; the items of one name are one independent draw
+  std::string name;  // tensor or group, one at its role and layer
   std::string type;  // "Q4_K"; text, because others measure types that are not ours; empty: none
   std::string role;  // "ffn_down"
+  int layer = -1;    // -1: not in a block
   uint64_t elements = 0;
   double truth = 0;  // larger is worse
 };
@@ -70,12 +77,13 @@ struct Calibration {
 
 struct ScoreJudgement {
   std::string name;
-  size_t items = 0, tensors = 0, types = 0;  // that the score speaks of
-  RankAgreement overall, within_type, within_role;
+  size_t items = 0, tensors = 0, blocks = 0, types = 0;  // that the score speaks of; blocks: layers, and tensors outside them
+  RankAgreement overall, within_type, within_role, within_tensor;
   RankStatistic given_size;
   Calibration calibration;
   double p = 1, p_holm = 1;
-  double smallest_detectable = 1;  // rho, from the number of tensors
+  double p_given_size = 1, p_given_size_holm = 1;
+  double smallest_detectable = 1;  // rho within types, from the spread of the permutations
   ScoreVerdict verdict = ScoreVerdict::kNotDecidable;
 };
 

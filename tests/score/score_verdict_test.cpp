@@ -18,13 +18,13 @@ RankStatistic between(double low, double high) {
 }
 
 // Evidence for "informative"; each case of a rule changes what it is about.
-ScoreEvidence good() { return {between(0.5, 0.8), between(0.4, 0.7), between(0.2, 0.6), 60, 3, 0.0002, 0.004}; }
+ScoreEvidence good() { return {between(0.5, 0.8), between(0.4, 0.7), between(0.8, 1), between(0.2, 0.6), 24, 0.0002, 0.004, 0.02, 0.31}; }
 
 TEST(ScoreVerdict, Informative) { EXPECT_EQ(decide(good()), ScoreVerdict::kInformative); }
 
-TEST(ScoreVerdict, FewTensorsAreNotDecidable) {
+TEST(ScoreVerdict, FewBlocksAreNotDecidable) {
   ScoreEvidence evidence = good();
-  evidence.tensors = kFewestTensors - 1;
+  evidence.blocks = kFewestBlocks - 1;
   EXPECT_EQ(decide(evidence), ScoreVerdict::kNotDecidable);
 }
 
@@ -33,6 +33,9 @@ TEST(ScoreVerdict, SizeAlone) {
   evidence.given_size = between(-0.1, 0.5);
   EXPECT_EQ(decide(evidence), ScoreVerdict::kSizeAlone);
   evidence.given_size = {};  // nothing left of it
+  EXPECT_EQ(decide(evidence), ScoreVerdict::kSizeAlone);
+  evidence = good();
+  evidence.p_given_size_holm = 0.06;
   EXPECT_EQ(decide(evidence), ScoreVerdict::kSizeAlone);
 }
 
@@ -51,15 +54,17 @@ TEST(ScoreVerdict, AbsentWithinTypes) {
   evidence.within_type = between(-0.2, 0.29);
   evidence.p = evidence.p_holm = 0.3;
   EXPECT_EQ(decide(evidence), ScoreVerdict::kOnlyAcrossTypes);
-  evidence.types = 1;
-  EXPECT_EQ(decide(evidence), ScoreVerdict::kNoise);
-  evidence.types = 3;
+  evidence.within_tensor = between(0, 0);
+  EXPECT_EQ(decide(evidence), ScoreVerdict::kNoise) << "the same at every type";
+  evidence.within_tensor = {};
+  EXPECT_EQ(decide(evidence), ScoreVerdict::kNoise) << "one type";
+  evidence.within_tensor = between(0.8, 1);
   evidence.overall = between(-0.1, 0.4);
   EXPECT_EQ(decide(evidence), ScoreVerdict::kNoise);
   evidence.within_type = between(-0.2, 0.31);
-  EXPECT_EQ(decide(evidence), ScoreVerdict::kNotDecidable) << "60 tensors would not have sufficed";
-  evidence.tensors = 70;
-  EXPECT_EQ(decide(evidence), ScoreVerdict::kNoise) << "70 would have";
+  EXPECT_EQ(decide(evidence), ScoreVerdict::kNotDecidable) << "0.31 could be detected, not 0.3";
+  evidence.smallest_detectable = 0.29;
+  EXPECT_EQ(decide(evidence), ScoreVerdict::kNoise);
   evidence.p = 0.19;
   EXPECT_EQ(decide(evidence), ScoreVerdict::kNotDecidable);
 }
@@ -90,11 +95,12 @@ TEST(ScoreVerdict, IntervalsThatAreNotThereShowNothing) {
 
 // 2.4865 / sqrt(24 - 1) = 0.518; 70 is the first n that finds 0.3: 2.4865 / sqrt(69) = 0.2993.
 TEST(SmallestDetectableRho, ByHand) {
-  EXPECT_NEAR(smallest_detectable_rho(24), 0.5185, 5e-5);
-  EXPECT_LE(smallest_detectable_rho(70), 0.3);
-  EXPECT_GT(smallest_detectable_rho(69), 0.3);
-  EXPECT_EQ(smallest_detectable_rho(1), 1);
-  EXPECT_EQ(smallest_detectable_rho(5), 1);
+  EXPECT_NEAR(null_deviation_of(24), 0.2085, 5e-5);
+  EXPECT_NEAR(smallest_detectable_rho(null_deviation_of(24)), 0.5185, 5e-5);
+  EXPECT_LE(smallest_detectable_rho(null_deviation_of(70)), 0.3);
+  EXPECT_GT(smallest_detectable_rho(null_deviation_of(69)), 0.3);
+  EXPECT_EQ(smallest_detectable_rho(null_deviation_of(1)), 1);
+  EXPECT_EQ(smallest_detectable_rho(null_deviation_of(5)), 1);
 }
 
 // Sorted .005 .01 .03 .04 times 4 3 2 1: .02 .03 .06 .04, made monotone .02 .03 .06 .06.
