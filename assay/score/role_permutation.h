@@ -1,7 +1,8 @@
 // Chance as the structure of a model allows it: scores change hands between tensors by permuting roles and blocks as wholes. Every tensor
 // (role, block) takes the values of (other role, other block), type by type. Roles change places with roles that have the same cells - the
 // same blocks and types - and blocks with blocks likewise, so whatever a score has in common along a role or a layer stays together.
-// A score whose roles and layers are exchangeable is judged exactly, however the truth goes by role and layer.
+// Layers next to each other are alike, too: blocks of a kind are laid on a circle, cut into four pieces at a random place, and the pieces
+// are put together in any order, each perhaps reversed.
 // Torch-free. Non-goals: what is compared (tournament.h).
 #pragma once
 
@@ -18,6 +19,7 @@ namespace assay {
 struct RoleCell {
   std::string role;   // "ffn_down"
   std::string block;  // "3"; a tensor outside the blocks is one of its own
+  int layer = -1;     // orders the blocks
   std::string type;
 };
 

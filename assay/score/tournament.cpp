@@ -95,7 +95,7 @@ Bout::Bout(const TournamentTruth& truth, std::vector<uint32_t> items, std::span<
     types.push_back(item.type);
     roles.push_back(item.role + '\n' + item.type);
     blocks.push_back(item.layer < 0 ? item.name : std::to_string(item.layer));
-    cells_.push_back({item.role, blocks.back(), item.type});
+    cells_.push_back({item.role, blocks.back(), item.layer, item.type});
     sizes.push_back(static_cast<double>(item.elements));
   }
   strata_ = {strata_of(std::vector<std::string>(items_.size())), strata_of(types), strata_of(roles), strata_of(names)};

@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <map>
 
 #include "assay/base/random.h"
 
@@ -223,6 +225,80 @@ TEST(PublishedTruth, CopiesAreOneMeasurement) {
   EXPECT_EQ(sizes.name, "size");
   EXPECT_THAT(sizes.values, ElementsAre(10, 20, 10, 20, 10, 10, 10));
 }
+
+const std::string kMeasured = ASSAY_SOURCE_DIR "/../shared/data/measured/";
+
+struct PublishedModel {
+  const char* directory;
+  size_t columns, measurements, not_run;
+  int layers;
+};
+
+// What was measured of four real models: their tables read, tensors changed together are one, a block for drafting is none.
+class PublishedModels : public testing::TestWithParam<PublishedModel> {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(kMeasured)) GTEST_SKIP() << "no ../shared/data here";
+  }
+  template <class T>
+  T read(const char* file, Result<T> (*reader)(const ByteSource&)) const {
+    const auto source = open_file(kMeasured + GetParam().directory + "/" + file);
+    EXPECT_TRUE(source) << source.error().message;
+    auto result = reader(**source);
+    EXPECT_TRUE(result) << result.error().message;
+    return std::move(*result);
+  }
+};
+
+TEST_P(PublishedModels, AreRead) {
+  const PublishedModel& model = GetParam();
+  const auto map = read("tensors.bf16.map", read_tensor_map);
+  const auto table = read("kld_results.csv", read_published_table);
+  EXPECT_EQ(table.columns.size(), model.columns);
+  EXPECT_EQ(read("ppl_results.csv", read_published_table).columns, table.columns);
+  const auto whole = read("group0/kld_results.csv", read_published_table);
+  EXPECT_THAT(whole.columns, ElementsAre("group0"));
+  EXPECT_EQ(whole.rows.size(), 64u);
+  const auto truth = published_truth(table, map);
+  ASSERT_TRUE(truth) << truth.error().message;
+  EXPECT_EQ(truth->measurements.size(), model.measurements);
+  EXPECT_EQ(truth->not_run.size(), model.not_run);
+  EXPECT_EQ(truth->model.layers(), model.layers);
+}
+
+// Scores of names on them. What holds for each: a role alone says nothing within roles, size is never more than size, and nobody is told
+// to trust a random number.
+TEST_P(PublishedModels, JudgeScoresOfNames) {
+  const auto truth = published_truth(read("kld_results.csv", read_published_table), read("tensors.bf16.map", read_tensor_map));
+  ASSERT_TRUE(truth);
+  const TournamentTruth items = tournament_truth(*truth);
+  std::vector<TournamentScore> scores;
+  for (const NameScore& score : name_scores()) scores.push_back(tournament_score(*truth, score));
+  TournamentScore lot{"lot", {}, false};
+  std::map<std::string, uint64_t> numbers;
+  for (const TournamentItem& item : items.items)
+    lot.values.push_back(CounterRandom(7, numbers.try_emplace(item.name, numbers.size()).first->second).next_uniform());
+  scores.push_back(lot);
+  const auto judgements = judge_scores(items, scores);
+  ASSERT_TRUE(judgements) << judgements.error().message;
+  for (const ScoreJudgement& judgement : *judgements) {
+    EXPECT_EQ(judgement.items, items.items.size());
+    ASSERT_TRUE(judgement.within_type.spearman.over_blocks) << judgement.name;
+    EXPECT_FALSE(judgement.within_type.spearman.over_documents);
+    if (judgement.name == "ramp-role") {
+      EXPECT_NEAR(*judgement.within_role.spearman.value, 0, 1e-12);
+    }
+    if (judgement.name == "size" || judgement.name == "lot") {
+      EXPECT_NE(judgement.verdict, ScoreVerdict::kInformative) << judgement.name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, PublishedModels,
+                         testing::Values(PublishedModel{"Qwen3-4B-Instruct-2507", 253, 1770, 0, 36},
+                                         PublishedModel{"Qwen3.5-0.8B", 187, 187, 0, 24},
+                                         PublishedModel{"Qwen3.5-35B-A3B", 432, 352, 0, 40},
+                                         PublishedModel{"GLM-4.5-Air", 457, 315, 10, 46}));
 
 }  // namespace
 }  // namespace assay

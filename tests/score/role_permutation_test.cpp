@@ -15,8 +15,8 @@ std::vector<RoleCell> hybrid() {
   for (const char* type : {"Q2_K", "Q4_K"}) {
     for (int block = 0; block < 9; ++block)
       for (const char* role : {block % 3 == 0 ? "attn_q" : "ssm_out", block % 3 == 0 ? "attn_k" : "ssm_in", "ffn_up", "ffn_down"})
-        cells.push_back({role, std::to_string(block), type});
-    cells.push_back({"output", "output", type});
+        cells.push_back({role, std::to_string(block), block, type});
+    cells.push_back({"output", "output", -1, type});
   }
   return cells;
 }
@@ -47,13 +47,36 @@ TEST(RolePermutation, MovesRolesAndBlocksAsWholes) {
   EXPECT_THAT(block_targets["4"], ElementsAre("1", "2", "4", "5", "7", "8"));
 }
 
+// Of twelve layers, given in any order, neighbours on the circle stay neighbours but at the joints of four pieces.
+TEST(RolePermutation, NeighboursMostlyStayTogether) {
+  std::vector<RoleCell> cells;
+  for (int i = 0; i < 12; ++i) cells.push_back({"q", std::to_string(5 * i % 12), 5 * i % 12, ""});
+  const RolePermutation permutation(cells);
+  std::vector<uint32_t> from(12);
+  std::set<std::vector<int>> seen;
+  for (uint64_t draw = 0; draw < 200; ++draw) {
+    permutation.draw(3, draw, from);
+    std::vector<int> source(12);  // by layer
+    for (size_t i = 0; i < 12; ++i) source[static_cast<size_t>(cells[i].layer)] = cells[from[i]].layer;
+    int joints = 0;
+    for (size_t layer = 0; layer + 1 < 12; ++layer) {
+      const int step = (source[layer + 1] - source[layer] + 12) % 12;
+      joints += step != 1 && step != 11;
+    }
+    EXPECT_LE(joints, 3);
+    seen.insert(source);
+  }
+  EXPECT_GT(seen.size(), 150u);
+}
+
 // A missing cell keeps its role and its block in place: nothing else has their cells.
 TEST(RolePermutation, AGapStaysWhereItIs) {
   std::vector<RoleCell> cells;
   for (int block = 0; block < 4; ++block)
     for (const char* role : {"q", "k", "v"})
       for (const char* type : {"Q2_K", "Q4_K"})
-        if (block != 2 || std::string(role) != "k" || std::string(type) != "Q4_K") cells.push_back({role, std::to_string(block), type});
+        if (block != 2 || std::string(role) != "k" || std::string(type) != "Q4_K")
+          cells.push_back({role, std::to_string(block), block, type});
   const RolePermutation permutation(cells);
   std::vector<uint32_t> from(cells.size());
   bool moved = false;
@@ -75,7 +98,7 @@ TEST(RolePermutation, AGapStaysWhereItIs) {
 }
 
 TEST(RolePermutation, TheSamePlaceTwiceIsTwoRoles) {
-  const std::vector<RoleCell> cells = {{"other", "0", ""}, {"other", "0", ""}, {"other", "1", ""}, {"other", "1", ""}};
+  const std::vector<RoleCell> cells = {{"other", "0", 0, ""}, {"other", "0", 0, ""}, {"other", "1", 1, ""}, {"other", "1", 1, ""}};
   const RolePermutation permutation(cells);
   std::vector<uint32_t> from(4);
   std::set<std::vector<uint32_t>> seen;

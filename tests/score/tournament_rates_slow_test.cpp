@@ -18,20 +18,28 @@ using namespace made;
 constexpr int kTrials = 400;
 constexpr double kRateError = 0.033, kHalfError = 0.075;
 
-// Damage goes by role and layer and a tensor's damages at all types go together, as in life; the score is drawn by lot per tensor, per
-// layer or per role. The tests must still err in 5 % of cases, and no verdict but noise and not decidable may be more common than that.
+// Damage goes by role and layer, neighbouring layers alike, and a tensor's damages at all types go together, as in life; the score is drawn
+// by lot per tensor, per layer, per role, or per layer with neighbours alike. The tests must still err in 5 % of cases, and no verdict but
+// noise and not decidable may be more common than that.
 TEST(Tournament, ChanceErrsAtItsRate) {
-  const auto unit_of = [](size_t t, size_t kind) { return kind == 0 ? t : kind == 1 ? t / kRoles.size() : t % kRoles.size(); };
-  for (size_t kind = 0; kind < 3; ++kind) {
+  const auto smooth = [](uint64_t seed, uint64_t what, size_t layer) {
+    return (noise(seed, what + layer) + noise(seed, what + layer + 1) + noise(seed, what + layer + 2)) / std::sqrt(3.0);
+  };
+  const auto drawn = [&](const std::string& kind, uint64_t seed, size_t t) {
+    const size_t layer = t / kRoles.size();
+    if (kind == "smooth") return smooth(seed, 5000, layer);
+    return noise(seed, 5000 + (kind == "tensor" ? t : kind == "layer" ? layer : t % kRoles.size()));
+  };
+  for (const std::string kind : {"tensor", "layer", "role", "smooth"}) {
     int significant = 0, given_size = 0, below_half = 0, wrong = 0;
     for (int trial = 0; trial < kTrials; ++trial) {
       const auto seed = static_cast<uint64_t>(1000 + trial);
       const auto suffers = [&](size_t t, size_t k) {
-        return std::exp(noise(seed, t) + noise(seed, 2000 + unit_of(t, 1)) + noise(seed, 3000 + unit_of(t, 2)) +
+        return std::exp(noise(seed, t) + smooth(seed, 2000, t / kRoles.size()) + noise(seed, 3000 + t % kRoles.size()) +
                         0.1 * noise(seed, 10000 + 10 * t + k));
       };
-      const TournamentTruth truth = model_of(70, suffers);
-      const auto score = score_of(truth, [&](size_t i) { return noise(seed, 5000 + unit_of(i / 3, kind)); });
+      const TournamentTruth truth = model_of(24 * kRoles.size(), suffers);
+      const auto score = score_of(truth, [&](size_t i) { return drawn(kind, seed, i / 3); });
       const auto judgement = judged(truth, score, {100, 199, seed, 0.1});
       significant += judgement.p <= 0.05;
       given_size += judgement.p_given_size <= 0.05;
