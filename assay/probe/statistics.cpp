@@ -18,15 +18,8 @@ std::map<uint32_t, std::vector<size_t>> documents_of(std::span<const WindowSums>
   return documents;
 }
 
-// What one draw of the bootstrap takes: some of these groups of windows, each drawn alike.
-struct Groups {
-  std::vector<std::vector<size_t>> members;
-  size_t draws = 0;                          // full groups per resample
-  std::vector<std::vector<size_t>> partial;  // one of these at the end, so that every resample has as many windows as the sample
-};
-
-Groups groups_of(std::span<const WindowSums> windows) {
-  Groups groups;
+WindowGroups groups_of(std::span<const WindowSums> windows) {
+  WindowGroups groups;
   auto documents = documents_of(windows);
   if (documents.size() >= kFewDocuments) {
     for (auto& [document, members] : documents) groups.members.push_back(std::move(members));
@@ -53,13 +46,21 @@ std::vector<WindowTotals> totals_of(std::span<const WindowSums> windows, const s
   return totals;
 }
 
+// The groups that one resample draws, in their order: take(group, of the partial ones).
+template <class Take>
+void draw_groups(const WindowGroups& groups, const BootstrapOptions& options, uint32_t resample, const Take& take) {
+  CounterRandom random(options.seed, resample);
+  for (size_t d = 0; d < groups.draws; ++d) take(static_cast<size_t>(random.next_below(groups.members.size())), false);
+  if (!groups.partial.empty()) take(static_cast<size_t>(random.next_below(groups.partial.size())), true);
+}
+
+}  // namespace
+
 Interval percentile_interval(double value, std::vector<double> draws) {
   std::sort(draws.begin(), draws.end());
   const auto at = [&](double f) { return draws[static_cast<size_t>(f * static_cast<double>(draws.size() - 1) + 0.5)]; };
   return draws.empty() ? Interval{value, value, value} : Interval{value, at(0.025), at(0.975)};
 }
-
-}  // namespace
 
 Extent extent_of(std::span<const WindowSums> windows) {
   Extent extent{0, windows.size(), documents_of(windows).size()};
@@ -77,7 +78,7 @@ size_t block_length(size_t windows) {
 
 Interval bootstrap_joint(std::span<const std::span<const WindowSums>> variants, const JointStatistic& statistic,
                          const BootstrapOptions& options) {
-  const Groups groups = groups_of(variants[0]);
+  const WindowGroups groups = groups_of(variants[0]);
   std::vector<std::vector<WindowTotals>> full, partial;  // [variant][group]
   std::vector<WindowSums> all;
   for (const std::span<const WindowSums> windows : variants) {
@@ -89,14 +90,10 @@ Interval bootstrap_joint(std::span<const std::span<const WindowSums>> variants, 
   }
   std::vector<double> draws;
   for (uint32_t i = 0; i < options.resamples && groups.members.size() > 1; ++i) {
-    CounterRandom random(options.seed, i);
     std::vector<WindowTotals> drawn(variants.size());
-    const auto draw = [&](const std::vector<std::vector<WindowTotals>>& from) {
-      const auto pick = static_cast<size_t>(random.next_below(from[0].size()));
-      for (size_t v = 0; v < variants.size(); ++v) drawn[v].merge(from[v][pick]);
-    };
-    for (size_t d = 0; d < groups.draws; ++d) draw(full);
-    if (!groups.partial.empty()) draw(partial);
+    draw_groups(groups, options, i, [&](size_t group, bool is_partial) {
+      for (size_t v = 0; v < variants.size(); ++v) drawn[v].merge((is_partial ? partial : full)[v][group]);
+    });
     std::vector<WindowSums> sums;
     for (const WindowTotals& total : drawn) sums.push_back(total.value());
     draws.push_back(statistic(sums));
@@ -112,6 +109,18 @@ Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSum
 
 Interval bootstrap(std::span<const WindowSums> windows, const WindowStatistic& statistic, const BootstrapOptions& options) {
   return bootstrap_pair(windows, windows, [&](const WindowSums& a, const WindowSums&) { return statistic(a); }, options);
+}
+
+WindowResampler::WindowResampler(std::span<const WindowSums> windows, const BootstrapOptions& options)
+    : windows_(windows.size()), options_(options), groups_(groups_of(windows)) {}
+
+std::vector<uint32_t> WindowResampler::counts(uint32_t resample) const {
+  if (groups_.members.size() <= 1) return {};
+  std::vector<uint32_t> counts(windows_);
+  draw_groups(groups_, options_, resample, [&](size_t group, bool is_partial) {
+    for (const size_t window : (is_partial ? groups_.partial : groups_.members)[group]) ++counts[window];
+  });
+  return counts;
 }
 
 }  // namespace assay

@@ -24,11 +24,21 @@ struct BootstrapOptions {
   uint64_t seed = 0;
 };
 
+// 2.5 % and 97.5 % of `draws`, around `value`; without draws the interval is the value.
+Interval percentile_interval(double value, std::vector<double> draws);
+
 // "documents" or "blocks of windows (fewer than 8 documents)".
 std::string bootstrap_unit(std::span<const WindowSums> windows);
 
 // Windows in one block where documents are too few.
 size_t block_length(size_t windows);
+
+// What one draw of the bootstrap takes: some of these groups of windows, each drawn alike.
+struct WindowGroups {
+  std::vector<std::vector<size_t>> members;
+  size_t draws = 0;                          // full groups per resample
+  std::vector<std::vector<size_t>> partial;  // one of these at the end, so that every resample has as many windows as the sample
+};
 
 // What a report says of the windows it is made from.
 struct Extent {
@@ -46,5 +56,19 @@ Interval bootstrap_joint(std::span<const std::span<const WindowSums>> variants, 
 using PairStatistic = std::function<double(const WindowSums& a, const WindowSums& b)>;
 Interval bootstrap_pair(std::span<const WindowSums> a, std::span<const WindowSums> b, const PairStatistic& statistic,
                         const BootstrapOptions& options = {});
+
+// For statistics of many variants at once: how often each window occurs in resample `resample` < options.resamples, [windows]; the very
+// draws that bootstrap() makes with these options. Empty where there is nothing to draw from: a single group of windows.
+class WindowResampler {
+ public:
+  explicit WindowResampler(std::span<const WindowSums> windows, const BootstrapOptions& options = {});
+  std::vector<uint32_t> counts(uint32_t resample) const;
+  const BootstrapOptions& options() const { return options_; }
+
+ private:
+  size_t windows_;
+  BootstrapOptions options_;
+  WindowGroups groups_;
+};
 
 }  // namespace assay
