@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "assay/job/compare.h"
 #include "assay/job/evaluate.h"
 #include "assay/job/make_imatrix.h"
 #include "assay/job/make_table.h"
@@ -27,6 +28,7 @@ class Engine {
   virtual Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual std::vector<ScoreInfo> score_infos() = 0;
   virtual Result<ScoreModelResult> score_model(const ScoreModelOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<CompareResult> compare_scores(const CompareOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, const RunSettings& settings,
                                                      Progress& progress) = 0;

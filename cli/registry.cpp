@@ -14,6 +14,7 @@ Run declare_probe(CLI::App& app);
 Run declare_quantize(CLI::App& app);
 Run declare_resume(CLI::App& app);
 Run declare_score(CLI::App& app);
+Run declare_compare(CLI::App& app);
 Run declare_status(CLI::App& app);
 Run declare_study(CLI::App& app);
 Run declare_sweep(CLI::App& app);
@@ -55,6 +56,10 @@ const std::vector<Command>& all_commands() {
        "table.json\n"
        "  assay score --list\n",
        declare_score},
+      {"compare", "which scores to trust on this model: all of them against measured damage",
+       "  assay compare demo/reference-9m --text demo/evaluation.txt --quick --results results/compare\n"
+       "  assay compare demo/reference-9m --text demo/evaluation.txt --truth damage,removal,joint,plan --chunks 8\n",
+       declare_compare},
       {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",
        declare_plan},
       {"status", "runs of the store: what was asked, how far each is; deletes old work", "  assay status\n  assay status --prune 30d\n",

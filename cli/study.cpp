@@ -6,6 +6,7 @@
 #include "assay/base/text.h"
 #include "assay/study/qpsa_figures.h"
 #include "cli/command.h"
+#include "cli/results.h"
 #include "cli/table.h"
 
 namespace assay::cli {
@@ -156,32 +157,18 @@ Status prepare(Options& options, const TextOptions& text, const Common& common) 
   return {};
 }
 
-// What --results names: the files that a study leaves.
-std::string in_results(const Options& options, const char* name) { return (std::filesystem::path(options.results) / name).string(); }
-
-// Refused before the work, not after it.
-Status check_results(const Options& options, const Context& context) {
-  if (options.results.empty() || context.common.force) return {};
-  std::error_code error;
-  for (const char* const name : {"report.json", "report.txt", "rankings.json"})
-    if (std::filesystem::exists(in_results(options, name), error))
-      return fail(ErrorCode::kUsage, {"--results", in_results(options, name) + " exists", "another directory, or --force", ""});
-  return {};
-}
-
-Status write_results(const Options& options, const QpsaResult& result, const Context& context, Outcome& outcome) {
+Status write_results(const Options& options, const QpsaResult& result, const ResultsDirectory& results, Outcome& outcome) {
   const std::string subtitle =
       fmt::format("{}, {} tokens, {} samples per matrix", std::filesystem::path(options.study.model).filename().string(),
                   result.tokens_scored, result.samples);
-  OutputOptions output;
-  output.force = context.common.force;
-  ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result, options.results, subtitle, output));
+  const OutputOptions output = results.output();
+  ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result, results.path(), subtitle, output));
   Json rankings = Json::object();
   for (const QpsaMethod& method : result.methods) rankings[method.name] = method.ranking;
-  ASSAY_TRY(write_text_file(in_results(options, "rankings.json"), rankings.dump(1) + "\n", output));
-  ASSAY_TRY(write_text_file(in_results(options, "report.txt"), outcome.text, output));
-  outcome.report_file = in_results(options, "report.json");
-  outcome.text += fmt::format("report.json, report.txt, rankings.json and {} figures in {}\n", figures.size() / 2, options.results);
+  ASSAY_TRY(write_text_file(results.file("rankings.json"), rankings.dump(1) + "\n", output));
+  ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, output));
+  outcome.report_file = results.file("report.json");
+  outcome.text += fmt::format("report.json, report.txt, rankings.json and {} figures in {}\n", figures.size() / 2, results.path());
   return {};
 }
 
@@ -208,7 +195,8 @@ Run declare_study(CLI::App& app) {
     ASSAY_TRY(locate_text(text->path, context));
     ASSAY_TRY(context.begin({options->study.model, text->path, options->config, options->rankings}));
     ASSAY_TRY(prepare(*options, *text, context.common));
-    ASSAY_TRY(check_results(*options, context));
+    const ResultsDirectory results(options->results, context.common);
+    ASSAY_TRY(results.prepare({"report.json", "report.txt", "rankings.json"}));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const StudyQpsaResult result, engine->study_qpsa(options->study, context.settings, context.progress));
     Outcome outcome;
@@ -220,7 +208,7 @@ Run declare_study(CLI::App& app) {
     outcome.run_facts = {{"stage_seconds", std::move(stages)}, {"forward_equivalents", result.forward_equivalents}};
     add_units(result.units, outcome);
     outcome.text = text_of(result);
-    if (!options->results.empty()) ASSAY_TRY(write_results(*options, result.result, context, outcome));
+    if (results.wanted()) ASSAY_TRY(write_results(*options, result.result, results, outcome));
     return outcome;
   };
 }

@@ -29,6 +29,9 @@ class TorchEngine final : public Engine {
   Result<ScoreModelResult> score_model(const ScoreModelOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::score_model(options, settings, progress); });
   }
+  Result<CompareResult> compare_scores(const CompareOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::compare_scores(options, settings, progress); });
+  }
   Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::probe_variants(options, settings, progress); });
   }

@@ -3,8 +3,7 @@
 
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
-#include "assay/job/measure_variants.h"
-#include "assay/job/table_rows.h"
+#include "assay/job/table_variants.h"
 #include "assay/plan/recipe_io.h"
 #include "assay/probe/changes.h"
 #include "assay/probe/statistics.h"
@@ -22,32 +21,6 @@ Result<Recipe> read_base_recipe(const std::string& path, const Checkpoint& check
   for (const std::string& warning : resolved.warnings) progress.log("warning: " + warning);
   return std::move(resolved.recipe);
 }
-
-// Makes the variants of a table: each cell's, and with a base recipe each row's reference, where the row's tensors stay unquantized.
-class TableVariants {
- public:
-  TableVariants(const Network& network, const ChangeSource& changes, const Recipe& base)
-      : network_(network), changes_(changes), base_(base) {}
-
-  // The recipe's types for all tensors but the row's, and `type` (none: as they are) for those.
-  NamedVariant variant(const DamageRow& row, std::optional<GgmlType> type) const {
-    NamedVariant named;
-    const auto add = [&](const std::string& tensor, GgmlType to) {
-      named.name += tensor + '=' + find_type(to)->name + ';';
-      for (ResolvedEdit& edit : requantize_edits(network_, changes_, tensor, to)) named.variant.edits.push_back(std::move(edit));
-    };
-    for (const auto& [tensor, to] : base_.types)
-      if (std::find(row.tensors.begin(), row.tensors.end(), tensor) == row.tensors.end()) add(tensor, to);
-    if (type)
-      for (const std::string& tensor : row.tensors) add(tensor, *type);
-    return named;
-  }
-
- private:
-  const Network& network_;
-  const ChangeSource& changes_;
-  const Recipe& base_;
-};
 
 double mean_kl(const WindowSums& sums) { return sums.kl / static_cast<double>(sums.count); }
 
@@ -76,8 +49,8 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
   const TableVariants maker(*model.network, changes, base);
   std::vector<NamedVariant> variants;
   for (const DamageRow& row : result.table.rows) {
-    if (on_recipe) variants.push_back(maker.variant(row, std::nullopt));
-    for (const DamageCell& cell : row.cells) variants.push_back(maker.variant(row, cell.type));
+    if (on_recipe) variants.push_back(maker.cell(row, std::nullopt));
+    for (const DamageCell& cell : row.cells) variants.push_back(maker.cell(row, cell.type));
   }
   const auto begin_time = std::chrono::steady_clock::now();
   MeasureOptions measure;

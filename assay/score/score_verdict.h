@@ -1,7 +1,7 @@
 // What the evidence says of one score, as a plain word. The rule uses intervals and corrected p-values, never a point estimate alone;
 // "above 0" means every 95 % interval there is (over blocks, over documents) lies above 0.
 //   1. Fewer than kFewestBlocks blocks: not decidable.
-//   2. It predicts within types when the within-type Spearman is above 0 and its p, after Holm, at most kLevel. Then
+//   2. It predicts within types when the within-type Spearman is above 0 and its p, after Holm, at most kTestLevel. Then
 //        the partial Spearman given size is, too:               informative
 //        it is not, or nothing is left when size is taken out:  not distinguishable from size alone
 //   3. It is absent within types when correlations that matter, kSmallestEffect and more, are ruled out: the within-type interval over
@@ -30,7 +30,7 @@ std::string_view name_of(ScoreVerdict verdict);      // "informative only across
 std::string_view sentence_of(ScoreVerdict verdict);  // what it means for who chooses a score
 
 constexpr size_t kFewestBlocks = 8;      // a bootstrap of fewer is not worth its name
-constexpr double kLevel = 0.05;          // of the permutation tests, one-sided, after Holm
+constexpr double kTestLevel = 0.05;          // of the permutation tests, one-sided, after Holm
 constexpr double kSmallestEffect = 0.3;  // a rho that would matter to a choice of types
 constexpr double kLargeP = 0.2;          // see 3.
 

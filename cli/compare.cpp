@@ -1,0 +1,278 @@
+// `assay compare`: the tournament of sensitivity scores.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "assay/base/text.h"
+#include "assay/report/figure.h"
+#include "cli/command.h"
+#include "cli/results.h"
+#include "cli/table.h"
+
+namespace assay::cli {
+namespace {
+
+struct Options {
+  CompareOptions compare;
+  std::string scores = "default", types = "Q2_K,Q3_K,Q4_K,Q6_K", truth = "damage", sizes = "3.5,4.5,5.5", results;
+  bool quick = false;
+};
+
+constexpr CompareTruth kTruths[] = {CompareTruth::kDamage, CompareTruth::kRemoval, CompareTruth::kJoint, CompareTruth::kPlan};
+
+Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+Json statistic_json(const RankStatistic& statistic) {
+  return {{"value", optional_json(statistic.value)},
+          {"ci95_blocks", statistic.over_blocks ? interval_json(*statistic.over_blocks) : Json()},
+          {"ci95_documents", statistic.over_documents ? interval_json(*statistic.over_documents) : Json()}};
+}
+Json agreement_json(const RankAgreement& agreement) {
+  return {{"spearman", statistic_json(agreement.spearman)},
+          {"kendall_tau_b", optional_json(agreement.kendall)},
+          {"top_overlap", optional_json(agreement.top_overlap)}};
+}
+Json judgement_json(const ScoreJudgement& one) {
+  return {{"score", one.name},
+          {"verdict", assay::name_of(one.verdict)},
+          {"items", one.items},
+          {"tensors", one.tensors},
+          {"blocks", one.blocks},
+          {"types", one.types},
+          {"overall", agreement_json(one.overall)},
+          {"within_type", agreement_json(one.within_type)},
+          {"within_role", agreement_json(one.within_role)},
+          {"within_tensor", agreement_json(one.within_tensor)},
+          {"given_size", statistic_json(one.given_size)},
+          {"calibration",
+           {{"slope", optional_json(one.calibration.slope)},
+            {"ratio", optional_json(one.calibration.ratio)},
+            {"log_slope", optional_json(one.calibration.log_slope)},
+            {"log_r_squared", optional_json(one.calibration.log_r_squared)}}},
+          {"p", one.p},
+          {"p_holm", one.p_holm},
+          {"p_given_size", one.p_given_size},
+          {"p_given_size_holm", one.p_given_size_holm},
+          {"smallest_detectable", one.smallest_detectable}};
+}
+
+std::string rho_text(const RankStatistic& statistic) {
+  if (!statistic.value) return "";
+  std::string text = fmt::format("{:.2f}", *statistic.value);
+  if (statistic.over_blocks) text += fmt::format(" [{:.2f}, {:.2f}]", statistic.over_blocks->low, statistic.over_blocks->high);
+  return text;
+}
+
+const Scored* find_scored(const CompareResult& result, const std::string& name) {
+  for (const Scored& one : result.scores.scores)
+    if (one.info.name == name) return &one;
+  return nullptr;
+}
+
+// Best first: by the within-type rho.
+std::vector<const ScoreJudgement*> ordered(const TruthReport& report) {
+  std::vector<const ScoreJudgement*> order;
+  for (const ScoreJudgement& one : report.judgements) order.push_back(&one);
+  std::stable_sort(order.begin(), order.end(), [](const ScoreJudgement* a, const ScoreJudgement* b) {
+    return a->within_type.spearman.value.value_or(-2) > b->within_type.spearman.value.value_or(-2);
+  });
+  return order;
+}
+
+std::string truth_text(const CompareResult& result, const TruthReport& report) {
+  Table table({"score", "within type", "within role", "all", "given size", "ratio", "p (Holm)", "passes", "seconds", "verdict"});
+  for (const ScoreJudgement* const one : ordered(report)) {
+    const Scored* scored = find_scored(result, one->name);
+    const auto rho = [](const std::optional<double>& value) { return value ? fmt::format("{:.2f}", *value) : ""; };
+    table.add({one->name, rho_text(one->within_type.spearman), rho(one->within_role.spearman.value), rho(one->overall.spearman.value),
+               rho(one->given_size.value), one->calibration.ratio ? fmt::format("{:.2f}", *one->calibration.ratio) : "",
+               fmt::format("{:.2g}", one->p_holm), scored ? fmt::format("{:g}", scored->table.forward_equivalents) : "",
+               scored ? fmt::format("{:.1f}", scored->table.seconds) : "", std::string(assay::name_of(one->verdict))});
+  }
+  double detectable = 0;
+  for (const ScoreJudgement& one : report.judgements) detectable = std::max(detectable, one.smallest_detectable);
+  return fmt::format("truth: {} ({} items, {} below the noise floor, {:.0f} s)\n{}smallest rho that would be found: {:.2f}\n\n",
+                     name_of(report.truth), report.items, report.below_floor, report.seconds, table.text(), detectable);
+}
+
+std::string plan_text(const CompareResult& result) {
+  if (result.plans.empty()) return "";
+  std::vector<double> sizes;
+  std::vector<std::string> scores;
+  for (const PlannedRecipe& one : result.plans) {
+    if (std::find(sizes.begin(), sizes.end(), one.bpw) == sizes.end()) sizes.push_back(one.bpw);
+    if (std::find(scores.begin(), scores.end(), one.score) == scores.end()) scores.push_back(one.score);
+  }
+  std::vector<std::string> header = {"recipe solved from"};
+  for (const double size : sizes) header.push_back(fmt::format("regret at {:g} bits (KL)", size));
+  Table table(header);
+  for (const std::string& score : scores) {
+    std::vector<std::string> row = {score};
+    for (const double size : sizes)
+      for (const PlannedRecipe& one : result.plans)
+        if (one.score == score && one.bpw == size)
+          row.push_back(fmt::format("{:+.0f} % [{:+.0f}, {:+.0f}] ({:.4g})", 100 * one.regret.value, 100 * one.regret.low,
+                                    100 * one.regret.high, one.kl.value));
+    row.resize(header.size());
+    table.add(std::move(row));
+  }
+  return "truth: plan (KL of the recipe over that of the best one known, less 1)\n" + table.text() + "\n";
+}
+
+// Accuracy against cost; the Pareto front is a series of its own.
+Figure figure_of(const CompareResult& result, const TruthReport& report, const std::string& subtitle) {
+  Figure figure;
+  figure.title = fmt::format("Scores against measured {}: accuracy and cost", name_of(report.truth));
+  figure.subtitle = subtitle;
+  figure.x = {"cost beside what scores share", "seconds", AxisScale::kLog10};
+  figure.y = {"Spearman within types"};
+  figure.y.reach = {0, 1};
+  Points front{"nothing cheaper is better", {}}, rest{"others", {}};
+  struct Place {
+    double seconds = 0;
+    const ScoreJudgement* judgement = nullptr;
+  };
+  std::vector<Place> places;
+  for (const ScoreJudgement& one : report.judgements)
+    if (const Scored* scored = find_scored(result, one.name); scored != nullptr && one.within_type.spearman.value)
+      places.push_back({std::max(1e-3, scored->table.seconds), &one});
+  for (const Place& place : places) {
+    const RankStatistic& rho = place.judgement->within_type.spearman;
+    const bool beaten = std::any_of(places.begin(), places.end(), [&](const Place& other) {
+      const double value = *other.judgement->within_type.spearman.value;
+      return other.seconds <= place.seconds && value > *rho.value;
+    });
+    Point point{place.seconds, *rho.value, {}, {}, place.judgement->name};
+    if (rho.over_blocks) point.y_interval = {rho.over_blocks->low, rho.over_blocks->high};
+    (beaten ? rest : front).points.push_back(std::move(point));
+  }
+  figure.series = {std::move(front), std::move(rest)};
+  figure.references.push_back({ReferenceKind::kHorizontal, 0, "no relation"});
+  figure.footnote = "Bars are 95 % intervals over layers. Seconds below 0.001 are drawn there.";
+  figure.width = 760;
+  figure.height = 460;
+  return figure;
+}
+
+Json result_json(const CompareResult& result) {
+  Json truths = Json::array(), plans = Json::array(), scores = Json::array();
+  for (const Scored& one : result.scores.scores)
+    scores.push_back({{"name", one.info.name},
+                      {"estimates", assay::name_of(one.info.estimand)},
+                      {"unit", one.info.unit},
+                      {"by_type", one.info.by_type},
+                      {"needs_text", one.info.needs_text},
+                      {"needs_gradients", one.info.needs_gradients},
+                      {"source", one.info.source},
+                      {"forward_equivalents", one.table.forward_equivalents},
+                      {"notes", one.table.notes}});
+  for (const TruthReport& report : result.truths) {
+    if (report.truth == CompareTruth::kPlan) continue;
+    Json judgements = Json::array();
+    for (const ScoreJudgement& one : report.judgements) judgements.push_back(judgement_json(one));
+    truths.push_back({{"truth", name_of(report.truth)},
+                      {"items", report.items},
+                      {"below_floor", report.below_floor},
+                      {"judgements", std::move(judgements)}});
+  }
+  for (const PlannedRecipe& one : result.plans)
+    plans.push_back({{"score", one.score},
+                     {"bpw", one.bpw},
+                     {"bytes", one.bytes},
+                     {"mean_kl", one.kl.value},
+                     {"mean_kl_ci95", interval_json(one.kl)},
+                     {"regret", one.regret.value},
+                     {"regret_ci95", interval_json(one.regret)}});
+  return {{"scores", std::move(scores)},      {"truths", std::move(truths)},
+          {"plans", std::move(plans)},        {"tokens_scored", result.scores.tokens_scored},
+          {"windows", result.scores.windows}, {"documents", result.scores.documents},
+          {"interval", result.interval_unit}, {"notes", result.notes}};
+}
+
+Status prepare(Options& options, const TextOptions& text, Context& context) {
+  CompareOptions& compare = options.compare;
+  ASSAY_ASSIGN(compare.score.types, parse_types(options.types));
+  compare.score.scores = split(options.scores, ',');
+  compare.score.text = {text.path, text.windows};
+  compare.truths.clear();
+  for (const std::string& word : split(options.truth, ',')) {
+    const auto found = std::find_if(std::begin(kTruths), std::end(kTruths), [&](CompareTruth truth) { return name_of(truth) == word; });
+    if (found == std::end(kTruths))
+      return fail(ErrorCode::kUsage, {"--truth", "is " + printable(word), "some of damage, removal, joint, plan", ""});
+    compare.truths.push_back(*found);
+  }
+  compare.sizes.clear();
+  for (const std::string& word : split(options.sizes, ',')) {
+    char* end = nullptr;
+    compare.sizes.push_back(std::strtod(word.c_str(), &end));
+    if (*end != 0 || !(compare.sizes.back() > 0))
+      return fail(ErrorCode::kUsage, {"--sizes", "is " + printable(options.sizes), "bits per weight, e.g. 3.5,4.5", ""});
+  }
+  compare.tournament.seed = context.common.seed;
+  if (!options.quick) return {};
+  if (compare.score.text.windows.chunks == 0) compare.score.text.windows.chunks = 4;
+  compare.recipes = std::min<uint32_t>(compare.recipes, 60);
+  return {};
+}
+
+}  // namespace
+
+Run declare_compare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("model", options->compare.score.model, kModelHelp)->required();
+  app.add_option("--truth", options->truth,
+                 "what scores are judged by, comma-separated: damage (each matrix at each type), removal (each block, attention and "
+                 "feed-forward left out), joint (random recipes), plan (the recipe solved from each score)")
+      ->capture_default_str();
+  app.add_option("--scores", options->scores, "names, comma-separated; \"default\" or \"all\" among them (assay score --list)")
+      ->capture_default_str();
+  app.add_option("--types", options->types, "ggml types, comma-separated")->capture_default_str();
+  app.add_option("--imatrix", options->compare.score.imatrix, "importance matrix for the encoders");
+  app.add_option("--recipes", options->compare.recipes, "joint: random recipes")->capture_default_str()->check(CLI::Range(8, 100'000));
+  app.add_option("--sizes", options->sizes, "joint, plan: bits per weight")->capture_default_str();
+  app.add_flag("--quick", options->quick, "4 windows and 60 recipes, unless told otherwise");
+  app.add_option("--results", options->results, "directory, made if need be, for the report (report.json, report.txt) and figures");
+  auto text = add_text_options(app);
+  return [=](Context& context) -> Result<Outcome> {
+    CompareOptions& compare = options->compare;
+    ASSAY_TRY(locate_model(compare.score.model, context));
+    ASSAY_TRY(locate_text(text->path, context));
+    ASSAY_TRY(prepare(*options, *text, context));
+    const ResultsDirectory results(options->results, context.common);
+    ASSAY_TRY(results.prepare({"report.json", "report.txt"}));
+    ASSAY_TRY(context.begin({compare.score.model, text->path, compare.score.imatrix}));
+    ASSAY_ASSIGN(Engine * engine, context.engine());
+    ASSAY_ASSIGN(const CompareResult made, engine->compare_scores(compare, context.settings, context.progress));
+    Outcome outcome;
+    outcome.inputs = {compare.score.model, text->path, compare.score.imatrix};
+    outcome.noise_floor = made.noise_floor;
+    outcome.result = result_json(made);
+    Json seconds = Json::object(), measured = Json::object();
+    for (const Scored& one : made.scores.scores) seconds[std::string(one.info.name)] = one.table.seconds;
+    for (const TruthReport& report : made.truths) measured[std::string(name_of(report.truth))] = report.seconds;
+    outcome.run_facts = {{"score_seconds", std::move(seconds)}, {"truth_seconds", std::move(measured)}};
+    add_units(made.scores.units, outcome);
+    for (const TruthReport& report : made.truths)
+      if (report.truth != CompareTruth::kPlan) outcome.text += truth_text(made, report);
+    outcome.text += plan_text(made);
+    outcome.text += fmt::format("{} windows, {} tokens scored, {} documents; noise floor {:.2g}\n", made.scores.windows,
+                                group_digits(made.scores.tokens_scored), made.scores.documents, made.noise_floor);
+    for (const std::string& note : made.notes) outcome.text += "note: " + note + "\n";
+    if (!results.wanted()) return outcome;
+    const std::string subtitle =
+        fmt::format("{}, {} tokens of {}", std::filesystem::path(compare.score.model).filename().string(),
+                    group_digits(made.scores.tokens_scored), std::filesystem::path(text->path).filename().string());
+    for (const TruthReport& report : made.truths)
+      if (!report.judgements.empty())
+        for (const char* const ending : {".svg", ".png"})
+          ASSAY_TRY(
+              write_figure(results.file(std::string(name_of(report.truth)) + ending), figure_of(made, report, subtitle), results.output()));
+    ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
+    outcome.report_file = results.file("report.json");
+    outcome.text += "report and figures in " + options->results + "\n";
+    return outcome;
+  };
+}
+
+}  // namespace assay::cli
