@@ -36,7 +36,7 @@ namespace assay {
 struct TournamentItem {
   std::string name;  // tensor or group, one at its role and layer
   std::string type;  // "Q4_K"; text, because others measure types that are not ours; empty: none
-  std::string role;  // "ffn_down"
+  std::string role;  // "ffn_down"; it and the layer say what chance may exchange (named_tensor in name_scores.h reads both off a name)
   int layer = -1;    // -1: not in a block
   uint64_t elements = 0;
   double truth = 0;  // larger is worse
