@@ -78,6 +78,11 @@ constexpr NameScore kNameScores[] = {
 }  // namespace
 
 NamedTensor named_tensor(std::string_view name, uint64_t elements) {
+  if (name.starts_with("blk.") && name.find('.', 4) == std::string_view::npos) {  // "blk.3", a layer as a whole
+    NamedTensor layer = named_tensor(std::string(name) + ".layer", elements);
+    layer.name = name;
+    return layer;
+  }
   NamedTensor tensor{std::string(name), {}, role_of(name).layer, elements};
   std::string_view role = name;
   for (const std::string_view suffix : {".weight", ".bias"})

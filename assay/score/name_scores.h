@@ -22,6 +22,7 @@ struct NamedTensor {
   int layer = -1;    // -1: not in a block
   uint64_t elements = 0;
 };
+// Names of groups, too: "blk.3.ffn" is role "ffn", "blk.3" is role "layer" of layer 3 (group_of in file/tensor_role.h).
 NamedTensor named_tensor(std::string_view name, uint64_t elements);
 
 // What the scores must know of the other tensors.

@@ -4,20 +4,21 @@
 //   within type    the mean over types, weighted by items: which tensor suffers more under the same type
 //   within role    the mean over (role, type), weighted by items: which layer suffers more
 //   within tensor  the mean over tensors, weighted by items: which type a tensor suffers more under
-// Given size: correlation of the ranks within types after what the rank of size explains is taken out of both (first-order partial). Ranks
-// within a type, not overall ranks with a dummy per type: whatever a type does to the scale of damage is gone, not its mean alone.
-// Scores and damages go by role and by layer, so a model's tensors are not so many independent draws, and a test that takes them for that
-// calls a random number per layer or per role significant in 15 to 35 % of cases on published measurements. Hence:
-// p      one-sided, (1 + hits) / (1 + permutations), of the within-type Spearman and of the partial one (there what size leaves of the
-//        score is permuted: Freedman and Lane 1983). Roles and layers are permuted as wholes (role_permutation.h).
-//        What that does not see: a trend over all of the depth. On published measurements of four models random smooth curves over depth
-//        pass in 8, 11, 36 and 40 % of cases; `early` and `ends` of name_scores.h show what depth alone gives, further models decide.
-// Intervals, 95 % percentile bootstrap. Over blocks: layers are drawn, each with all its tensors and types (tensors outside the blocks one
-// by one); roles and types are those of the model. Over documents: the truth is made anew from resampled windows (statistics.h); that
-// noise comes on top of the sample's own, so where it is as large as what tells items apart the interval lies too low, the careful side.
-// For a joint statement both intervals must hold. tests/score/tournament_rates_slow_test.cpp counts: p errs at its rate for scores drawn
-// per tensor, per layer and per role; intervals over blocks cover in 92 to 95 % of cases from 12 layers on. A pure function of its input
-// and the seed; O((resamples + permutations) x scores x items). Torch-free. Non-goals: measuring, computing scores (score_run.h), printing.
+//   given size     correlation of the ranks within types after what size's rank explains is taken out of both (first-order partial);
+//                  ranks within a type, not overall ranks with a dummy per type: that takes out all a type does to the scale of damage
+// Scores and damages go by role and by layer, so a model's tensors are not so many independent draws: a test that took them for that
+// called a random number per layer or per role significant in 6 to 35 % of cases on published measurements. Hence:
+// - p: one-sided, (1 + hits) / (1 + permutations), of the within-type Spearman and of the one given size (what size leaves of the score is
+//   permuted: Freedman and Lane 1983). Roles and layers are permuted as wholes (role_permutation.h). What that cannot see is a trend over
+//   all of the depth: of random smooth curves over depth 8, 11, 36 and 40 % pass on four published models. `early` and `ends` of
+//   name_scores.h show what depth alone gives; further models decide.
+// - 95 % percentile intervals over blocks: layers are drawn, each with all its tensors and types, tensors outside the layers one by one.
+//   Roles and types are those of the model.
+// - 95 % percentile intervals over documents: the truth is made anew from resampled windows (statistics.h). That noise comes on top of the
+//   sample's own: where it is as large as what tells items apart the interval lies too low, the careful side.
+// tests/score/tournament_rates_slow_test.cpp counts: p errs at its rate for scores drawn per tensor, layer or role; intervals over blocks
+// cover in 92 to 95 % of cases from 12 layers on. A pure function of input and seed; O((resamples + permutations) x scores x items).
+// Torch-free. Non-goals: measuring, computing scores (score_run.h), printing.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ namespace assay {
 struct TournamentItem {
   std::string name;  // tensor or group, one at its role and layer
   std::string type;  // "Q4_K"; text, because others measure types that are not ours; empty: none
-  std::string role;  // "ffn_down"
+  std::string role;  // "ffn_down"; it and the layer say what chance may exchange (named_tensor in name_scores.h reads both off a name)
   int layer = -1;    // -1: not in a block
   uint64_t elements = 0;
   double truth = 0;  // larger is worse

@@ -46,6 +46,10 @@ TEST(NameScores, ReadsNames) {
   EXPECT_EQ(named_tensor("output.weight", 1).layer, -1);
   EXPECT_EQ(named_tensor("blk.x.attn_q.weight", 1).layer, -1);
   EXPECT_EQ(named_tensor("", 1).role, "");
+  EXPECT_EQ(named_tensor("blk.3.attention", 1).role, "attention");
+  EXPECT_EQ(named_tensor("blk.3", 1).name, "blk.3");
+  EXPECT_EQ(named_tensor("blk.3", 1).role, "layer");
+  EXPECT_EQ(named_tensor("blk.3", 1).layer, 3);
   EXPECT_EQ(named_tensor("blk.2147483647.attn_q.weight", 1).layer, -1);
 }
 

@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <map>
+#include <span>
 
 #include "assay/base/random.h"
 
@@ -17,8 +17,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 std::shared_ptr<ByteSource> source_of(const std::string& text) {
-  std::vector<std::byte> bytes(text.size());
-  std::memcpy(bytes.data(), text.data(), text.size());
+  const auto view = std::as_bytes(std::span(text));
+  std::vector<std::byte> bytes(view.begin(), view.end());
   return memory_source(std::move(bytes), "made.csv");
 }
 
