@@ -200,24 +200,26 @@ class Comparison {
       const double bpw = options_.sizes[i % options_.sizes.size()];
       recipes.push_back(random_recipe(bpw, i));
       variants.push_back(maker.recipe(recipes.back()));
-      uint64_t bytes = 0;
+      // The size to be told apart from: what the recipe would cost if all weights mattered alike.
+      double alike = 0;
       for (const auto& [tensor, type] : recipes.back().types)
-        bytes += static_cast<uint64_t>(bits_per_weight(type) / 8 * static_cast<double>(elements(tensor)));
+        alike += static_cast<double>(elements(tensor)) * std::pow(4.0, -bits_per_weight(type));
       // A recipe stands where a layer does elsewhere: recipes are what is drawn again and permuted.
-      measured.truth.items.push_back(
-          {"recipe " + std::to_string(i), fmt::format("{:g} bits", bpw), "recipe", static_cast<int>(i), bytes, 0});
+      constexpr double kScale = 1e3;  // it is kept as a whole number
+      measured.truth.items.push_back({"recipe " + std::to_string(i), fmt::format("{:g} bits", bpw), "recipe", static_cast<int>(i),
+                                      static_cast<uint64_t>(kScale * alike), 0});
     }
     ASSAY_ASSIGN(ObservedVariants observed, measure(variants));
     take(std::move(observed), measured.truth);
     add_scores(measured, true, [&](const Scored& scored) {
-      const ScoreLookup lookup(scored.info, scored.table.rows);
+      const DamageTable table = table_of(scored);
       std::vector<double> values;
       for (const Recipe& recipe : recipes) {
         double sum = 0;
-        for (const auto& [tensor, type] : recipe.types) {
-          const double one = stand_in_damage(scored.info, lookup, tensor, elements(tensor), type);
-          if (!std::isnan(one)) sum += one;
-        }
+        for (const DamageRow& row : table.rows)
+          for (const DamageCell& cell : row.cells)
+            if (const auto chosen = recipe.types.find(row.name); chosen != recipe.types.end() && chosen->second == cell.type)
+              sum += cell.damage;
         values.push_back(sum);
       }
       return values;
@@ -225,7 +227,7 @@ class Comparison {
     return {};
   }
 
-  // The table that a score plans by: what it does not know is worth the mean of what it knows, weight by weight.
+  // The damages that a score stands for, as a table: what it does not know is worth the mean of what it knows, weight by weight.
   DamageTable table_of(const Scored& scored) const {
     const ScoreLookup lookup(scored.info, scored.table.rows);
     DamageTable table;
@@ -311,11 +313,6 @@ class Comparison {
 };
 
 }  // namespace
-
-std::string_view name_of(CompareTruth truth) {
-  constexpr std::string_view kNames[] = {"damage", "removal", "joint", "plan"};
-  return kNames[static_cast<size_t>(truth)];
-}
 
 Result<CompareResult> compare_scores(const CompareOptions& options, const RunSettings& settings, Progress& progress) {
   return Comparison(options, settings, progress).run();

@@ -18,7 +18,10 @@ enum class CompareTruth : uint8_t {
   kJoint,    // KL of random recipes at three sizes: does the sum of a score order whole recipes?
   kPlan,     // KL of the recipe that the exact solver makes from the score at three sizes: what the score costs
 };
-std::string_view name_of(CompareTruth truth);  // "damage", ...
+inline std::string_view name_of(CompareTruth truth) {
+  constexpr std::string_view kNames[] = {"damage", "removal", "joint", "plan"};
+  return kNames[static_cast<size_t>(truth)];
+}
 
 struct CompareOptions {
   ScoreModelOptions score;

@@ -57,7 +57,8 @@ bool RankStatistic::is_above(double bound) const {
 ScoreVerdict decide(const ScoreEvidence& evidence) {
   if (evidence.blocks < kFewestBlocks || !evidence.within_type.value) return ScoreVerdict::kNotDecidable;
   if (evidence.within_type.is_above(0) && evidence.p_holm <= kTestLevel)
-    return evidence.given_size.is_above(0) && evidence.p_given_size_holm <= kTestLevel ? ScoreVerdict::kInformative : ScoreVerdict::kSizeAlone;
+    return evidence.given_size.is_above(0) && evidence.p_given_size_holm <= kTestLevel ? ScoreVerdict::kInformative
+                                                                                       : ScoreVerdict::kSizeAlone;
   if (!is_absent(evidence)) return ScoreVerdict::kNotDecidable;
   return evidence.overall.is_above(0) && evidence.within_tensor.is_above(0) ? ScoreVerdict::kOnlyAcrossTypes : ScoreVerdict::kNoise;
 }

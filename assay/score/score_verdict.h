@@ -30,7 +30,7 @@ std::string_view name_of(ScoreVerdict verdict);      // "informative only across
 std::string_view sentence_of(ScoreVerdict verdict);  // what it means for who chooses a score
 
 constexpr size_t kFewestBlocks = 8;      // a bootstrap of fewer is not worth its name
-constexpr double kTestLevel = 0.05;          // of the permutation tests, one-sided, after Holm
+constexpr double kTestLevel = 0.05;      // of the permutation tests, one-sided, after Holm
 constexpr double kSmallestEffect = 0.3;  // a rho that would matter to a choice of types
 constexpr double kLargeP = 0.2;          // see 3.
 
