@@ -1,0 +1,84 @@
+// Gradients of the loss at every matrix of the blocks, for any number of readers at once: one forward, and one backward per kind of labels,
+// block by block from the last to the first. All windows pass a block before the next one, so that what is summed per weight belongs to
+// the block at hand. float32; windows are summed in their order; nothing depends on threads, or on memory.
+// Loss of a window: its mean negative log-likelihood over the scored positions, nats per token; of all: the mean over windows.
+// Non-goals: embedding and head, what is made of the gradients.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assay/base/progress.h"
+#include "assay/base/result.h"
+#include "assay/model/network.h"
+#include "assay/text/windows.h"
+
+namespace assay {
+
+// What the loss takes as the next token: the text's, or one drawn from the model's own prediction, keyed by (seed, window, position).
+enum class GradientLabels : uint8_t { kText, kDrawn };
+
+// What a reader wants of a matrix. Nothing: the matrix is passed over.
+struct GradientNeeds {
+  bool mean = false;     // the gradient of the loss, [out, in]
+  bool squares = false;  // the sum over windows of each window's squared gradient, [out, in]: the Fisher diagonal at sequence level
+  bool windows = false;  // every window's own gradient, one at a time
+  bool rows = false;     // inputs and output gradients of all windows; kept until the block is done
+  bool any() const { return mean || squares || windows || rows; }
+};
+
+struct MatrixPlace {
+  int layer = 0;
+  std::string tensor;
+  GradientLabels labels = GradientLabels::kText;
+};
+
+// One window at a matrix: inputs x [tokens, in] and gradients g [tokens, out] of the window's loss at the outputs, on the model's device.
+struct GradientRows {
+  at::Tensor x, g;
+};
+
+// All windows at a matrix; what was asked for, on the CPU.
+struct MatrixGradient {
+  at::Tensor mean, squares;
+  std::vector<GradientRows> rows;
+  size_t windows = 0;
+  uint64_t scored = 0;  // positions per window
+};
+
+class GradientReader {
+ public:
+  virtual ~GradientReader() = default;
+  virtual GradientNeeds needs(const MatrixPlace& place) const = 0;
+  // gradient: [out, in] of one window's loss, on the CPU; windows in order, before matrix(). Only where `windows` was asked for.
+  virtual Status window(const MatrixPlace& place, size_t window, const at::Tensor& gradient) {
+    return (void)place, (void)window, (void)gradient, Status{};
+  }
+  // Once per matrix that is wanted.
+  virtual Status matrix(const MatrixPlace& place, const MatrixGradient& gradient) = 0;
+};
+
+struct GradientPassOptions {
+  uint64_t seed = 0;                    // of drawn labels
+  uint64_t memory = uint64_t{2} << 30;  // bytes for kept block inputs: with less, some are computed twice. 0: no limit
+};
+
+struct GradientLosses {
+  double mean = 0;              // of the text's labels, nats per token
+  std::vector<double> windows;  // the same by window
+};
+
+// Windows of one length and one scored range. Errors: kUsage (memory: names what is needed), kBadInput (activations that are not finite),
+// kInterrupted, what a reader returns.
+Result<GradientLosses> gradient_pass(const Network& network, std::span<const Window> windows, std::span<GradientReader* const> readers,
+                                     const GradientPassOptions& options = {}, Progress& progress = silent_progress());
+
+// x [rows, in], g [rows, out] -> g^T x [out, in]: rounding does not depend on threads.
+at::Tensor outer_product(const at::Tensor& g, const at::Tensor& x);
+
+}  // namespace assay

@@ -1,0 +1,303 @@
+#include <algorithm>
+
+#include "assay/base/random.h"
+#include "assay/base/sum.h"
+#include "assay/base/text.h"
+#include "assay/model/stored_product.h"
+#include "assay/probe/gradient_pass.h"
+#include "assay/probe/sweep.h"
+
+namespace assay {
+namespace {
+
+constexpr int64_t kBatchRows = 2048;  // tokens of one forward or backward
+constexpr int64_t kHeadRows = 128;    // logits at a time
+
+// Of one matrix while windows come in.
+struct Collected {
+  MatrixPlace place;
+  GradientNeeds needs;  // of all its readers together
+  MatrixGradient gradient;
+  bool per_weight() const { return needs.mean || needs.squares || needs.windows; }
+};
+
+class GradientPass {
+ public:
+  GradientPass(const Network& network, std::span<const Window> windows, std::span<GradientReader* const> readers,
+               const GradientPassOptions& options, Progress& progress)
+      : network_(network),
+        windows_(windows),
+        readers_(readers),
+        options_(options),
+        progress_(progress),
+        layers_(network.hyper().layers),
+        tokens_(static_cast<int64_t>(windows[0].tokens.size())),
+        scored_(static_cast<int64_t>(windows[0].scored())),
+        lowest_(layers_) {
+    for (const GradientLabels labels : {GradientLabels::kText, GradientLabels::kDrawn})
+      if (const int lowest = lowest_layer(labels); lowest < layers_) kinds_.push_back({labels, lowest, {}});
+    for (const Kind& kind : kinds_) lowest_ = std::min(lowest_, kind.lowest);
+  }
+
+  Result<GradientLosses> run() {
+    at::NoGradGuard no_grad;
+    ASSAY_TRY(plan_memory());
+    progress_.stage("gradients", static_cast<uint64_t>(layers_ - lowest_) + 1);
+    ASSAY_ASSIGN(const at::Tensor hidden, forward());
+    ASSAY_TRY(head(hidden));
+    progress_.update(1);
+    for (int layer = layers_ - 1; layer >= lowest_; --layer) {
+      if (progress_.interrupted()) return fail(ErrorCode::kInterrupted, "gradients: interrupted between blocks");
+      ASSAY_TRY(block(layer));
+      progress_.update(static_cast<uint64_t>(layers_ - layer) + 1);
+    }
+    return std::move(losses_);
+  }
+
+ private:
+  struct Kind {
+    GradientLabels labels;
+    int lowest = 0;     // the first block that has a wanted matrix
+    at::Tensor g = {};  // at the output of the block at hand, [windows * tokens, d]
+  };
+
+  GradientNeeds needs_of(const MatrixPlace& place) const {
+    GradientNeeds all;
+    for (const GradientReader* reader : readers_) {
+      const GradientNeeds one = reader->needs(place);
+      all.mean |= one.mean;
+      all.squares |= one.squares;
+      all.windows |= one.windows;
+      all.rows |= one.rows;
+    }
+    return all;
+  }
+
+  int lowest_layer(GradientLabels labels) const {
+    for (int layer = 0; layer < layers_; ++layer)
+      for (const Site site : kSites) {
+        const std::string tensor = network_.tensor_name(layer, site);
+        if (network_.checkpoint().find(tensor) != nullptr && needs_of({layer, tensor, labels}).any()) return layer;
+      }
+    return layers_;
+  }
+
+  // Every block's input is kept, or every n-th one and those between them made again when their turn comes.
+  Status plan_memory() {
+    const uint64_t one = static_cast<uint64_t>(tokens_ * network_.hyper().d_model) * sizeof(float) * windows_.size();
+    const auto blocks_kept = [&](int every) {
+      return static_cast<uint64_t>((layers_ + every - 1) / every + (every - 1)) + 1 + kinds_.size();
+    };
+    int best = 1;
+    for (int every = 1; every <= layers_; ++every) {
+      if (blocks_kept(every) < blocks_kept(best)) best = every;
+      if (options_.memory != 0 && blocks_kept(every) * one > options_.memory) continue;
+      every_ = every;
+      return {};
+    }
+    return fail(ErrorCode::kUsage, {"gradients: " + format_bytes(options_.memory) + " for activations",
+                                    "do not hold " + std::to_string(windows_.size()) + " windows of " + std::to_string(tokens_) + " tokens",
+                                    format_bytes(blocks_kept(best) * one) + " are needed", "take fewer windows or allow more memory"});
+  }
+
+  // Windows in batches that fill a product.
+  template <class F>
+  Status for_batches(const F& body) const {
+    const auto most = static_cast<size_t>(std::max<int64_t>(1, kBatchRows / tokens_));
+    for (size_t first = 0; first < windows_.size(); first += most) ASSAY_TRY(body(first, std::min(most, windows_.size() - first)));
+    return {};
+  }
+  at::Tensor rows_of(const at::Tensor& all, size_t first, size_t count, int64_t tokens) const {
+    return all.narrow(0, static_cast<int64_t>(first) * tokens, static_cast<int64_t>(count) * tokens);
+  }
+
+  // Returns the last block's output at the scored positions, [windows * scored, d].
+  Result<at::Tensor> forward() {
+    ASSAY_ASSIGN(at::Tensor h, network_.embed(token_matrix(windows_)));
+    for (int layer = 0; layer + 1 < layers_; ++layer) {
+      if (layer % every_ == 0) inputs_[layer] = h;
+      ASSAY_ASSIGN(h, through(layer, h));
+    }
+    inputs_[layers_ - 1] = h;
+    at::Tensor hidden = at::empty({static_cast<int64_t>(windows_.size()) * scored_, h.size(1)}, h.options());
+    ASSAY_ASSIGN(const std::shared_ptr<const Block> last, network_.block(layers_ - 1));
+    ASSAY_TRY(for_batches([&](size_t first, size_t n) -> Status {
+      rows_of(hidden, first, n, scored_)
+          .copy_(last->forward_scored(rows_of(h, first, n, tokens_), static_cast<int64_t>(n), tokens_, windows_[0].score_begin,
+                                      windows_[0].score_end));
+      return {};
+    }));
+    return hidden;
+  }
+
+  Result<at::Tensor> through(int layer, const at::Tensor& h) const {
+    ASSAY_ASSIGN(const std::shared_ptr<const Block> block, network_.block(layer));
+    at::Tensor next = at::empty_like(h);
+    ASSAY_TRY(for_batches([&](size_t first, size_t n) -> Status {
+      rows_of(next, first, n, tokens_).copy_(block->forward(rows_of(h, first, n, tokens_), static_cast<int64_t>(n), tokens_));
+      return {};
+    }));
+    if (at::isfinite(next.sum()).item<bool>()) return next;
+    return fail(ErrorCode::kBadInput, {"model: output of block " + std::to_string(layer), "holds NaN or infinite values",
+                                       "finite activations are needed", "broken weights in this block"});
+  }
+
+  // The input of a block; those of the blocks after it are not needed any more.
+  Result<at::Tensor> input_of(int layer) {
+    inputs_.erase(inputs_.upper_bound(layer), inputs_.end());
+    while (inputs_.rbegin()->first < layer) {
+      const int from = inputs_.rbegin()->first;
+      ASSAY_ASSIGN(inputs_[from + 1], through(from, inputs_[from]));
+    }
+    return inputs_[layer];
+  }
+
+  // Losses, and every kind's gradient at the last block's output.
+  Status head(const at::Tensor& hidden) {
+    ASSAY_ASSIGN(const at::Tensor weight, network_.plain_weight(network_.head_tensor()));
+    const std::vector<int32_t> labels = scored_labels(windows_);
+    const int64_t begin = windows_[0].score_begin;
+    for (Kind& kind : kinds_) kind.g = at::zeros({static_cast<int64_t>(windows_.size()) * tokens_, hidden.size(1)}, hidden.options());
+    CompensatedSum all;
+    for (size_t w = 0; w < windows_.size(); ++w) {
+      CompensatedSum nll;
+      for (int64_t first = 0; first < scored_; first += kHeadRows) {
+        const int64_t n = std::min(kHeadRows, scored_ - first), row = static_cast<int64_t>(w) * scored_ + first;
+        const at::Tensor rows = hidden.narrow(0, row, n);
+        const at::Tensor logits = network_.head().multiply(network_.final_norm(rows)).to(at::kCPU);
+        const at::Tensor log_p = at::log_softmax(logits, -1), p = log_p.exp();
+        const std::span<const int32_t> text(labels.data() + row, static_cast<size_t>(n));
+        for (int64_t r = 0; r < n; ++r)
+          nll.add(-static_cast<double>(log_p.const_data_ptr<float>()[r * log_p.size(1) + text[static_cast<size_t>(r)]]));
+        for (Kind& kind : kinds_) {
+          const at::Tensor residual = residual_of(kind.labels, w, first, p, text);
+          kind.g.narrow(0, static_cast<int64_t>(w) * tokens_ + begin + first, n)
+              .copy_(network_.final_norm_gradient(rows, multiply_stored(residual, weight).to(rows.device())));
+        }
+      }
+      losses_.windows.push_back(nll.value() / static_cast<double>(scored_));
+      all.add(losses_.windows.back());
+    }
+    losses_.mean = all.value() / static_cast<double>(windows_.size());
+    if (std::isfinite(losses_.mean)) return {};
+    return fail(ErrorCode::kBadInput, {"model: logits", "are NaN or infinite", "finite logits are needed", "broken weights"});
+  }
+
+  // The gradient of a window's loss at the logits of some of its scored positions: (p - the label's) / scored.
+  at::Tensor residual_of(GradientLabels labels, size_t window, int64_t first, const at::Tensor& p, std::span<const int32_t> text) const {
+    at::Tensor residual = p.clone();
+    const int64_t vocab = p.size(1);
+    float* values = residual.mutable_data_ptr<float>();
+    at::parallel_for(0, p.size(0), 1, [&](int64_t from, int64_t to) {
+      for (int64_t r = from; r < to; ++r) {
+        int64_t label = text[static_cast<size_t>(r)];
+        if (labels == GradientLabels::kDrawn) label = draw(window, first + r, {values + r * vocab, static_cast<size_t>(vocab)});
+        values[r * vocab + label] -= 1;
+      }
+    });
+    return residual.div_(static_cast<double>(scored_));
+  }
+
+  int64_t draw(size_t window, int64_t position, std::span<const float> p) const {
+    double left = CounterRandom(options_.seed, window, static_cast<uint64_t>(position)).next_uniform();
+    for (size_t v = 0; v < p.size(); ++v) {
+      left -= static_cast<double>(p[v]);
+      if (left < 0) return static_cast<int64_t>(v);
+    }
+    return std::ranges::max_element(p) - p.begin();  // rounding: the sum stayed below what was drawn
+  }
+
+  Status block(int layer) {
+    ASSAY_ASSIGN(const std::shared_ptr<const PlainBlock> plain, network_.plain_block(layer));
+    ASSAY_ASSIGN(const at::Tensor h, input_of(layer));
+    for (Kind& kind : kinds_) {
+      if (layer < kind.lowest) continue;
+      std::map<Site, Collected> matrices;
+      for (const Site site : kSites) {
+        if (!plain->has(site)) continue;
+        const MatrixPlace place{layer, plain->tensor(site), kind.labels};
+        const GradientNeeds needs = needs_of(place);
+        if (needs.any()) matrices[site] = {place, needs, {{}, {}, {}, windows_.size(), static_cast<uint64_t>(scored_)}};
+      }
+      at::Tensor g_in = at::empty_like(kind.g);  // rows kept for readers look into the old one
+      const auto backward = [&](size_t first, size_t n) -> Status {
+        const BlockGradient gradient =
+            plain->backward(rows_of(h, first, n, tokens_), rows_of(kind.g, first, n, tokens_), static_cast<int64_t>(n), tokens_);
+        rows_of(g_in, first, n, tokens_).copy_(gradient.input);
+        return collect(gradient, matrices, first, n);
+      };
+      ASSAY_TRY(for_batches(backward));
+      kind.g = g_in;
+      for (auto& [site, matrix] : matrices) ASSAY_TRY(finish(matrix));
+    }
+    return {};
+  }
+
+  // Adds windows [first, first + n) to the matrices of a block.
+  Status collect(const BlockGradient& gradient, std::map<Site, Collected>& matrices, size_t first, size_t n) {
+    for (size_t i = 0; i < n; ++i) {
+      std::map<const void*, Matrix> inputs;  // transposed: several matrices read the same
+      for (const SiteGradient& site : gradient.sites) {
+        const auto found = matrices.find(site.site);
+        if (found == matrices.end()) continue;
+        Collected& matrix = found->second;
+        const GradientRows rows{rows_of(site.x, i, 1, tokens_), rows_of(site.g, i, 1, tokens_)};
+        if (matrix.needs.rows) matrix.gradient.rows.push_back(rows);
+        if (!matrix.per_weight()) continue;
+        Matrix& input = inputs[site.x.const_data_ptr()];
+        if (!input.defined()) input = Matrix::pack(rows.x.t().contiguous(), Compute::kFloat32, network_.device());
+        const at::Tensor own = input.multiply(rows.g.t().contiguous());
+        ASSAY_TRY(add(matrix, first + i, own));
+      }
+    }
+    return {};
+  }
+
+  Status add(Collected& matrix, size_t window, const at::Tensor& own) {
+    if (matrix.needs.windows) {
+      const at::Tensor on_cpu = own.to(at::kCPU);
+      for (GradientReader* reader : readers_)
+        if (reader->needs(matrix.place).windows) ASSAY_TRY(reader->window(matrix.place, window, on_cpu));
+    }
+    MatrixGradient& sums = matrix.gradient;
+    if (matrix.needs.squares) sums.squares.defined() ? sums.squares.addcmul_(own, own) : sums.squares = own.square();
+    if (matrix.needs.mean) sums.mean.defined() ? sums.mean.add_(own) : sums.mean = own;
+    return {};
+  }
+
+  Status finish(Collected& matrix) {
+    MatrixGradient& sums = matrix.gradient;
+    if (sums.mean.defined()) sums.mean = sums.mean.div_(static_cast<double>(windows_.size())).to(at::kCPU);
+    if (sums.squares.defined()) sums.squares = sums.squares.to(at::kCPU);
+    for (GradientReader* reader : readers_)
+      if (reader->needs(matrix.place).any()) ASSAY_TRY(reader->matrix(matrix.place, sums));
+    matrix.gradient = {};
+    return {};
+  }
+
+  const Network& network_;
+  std::span<const Window> windows_;
+  std::span<GradientReader* const> readers_;
+  const GradientPassOptions& options_;
+  Progress& progress_;
+  int layers_;
+  int64_t tokens_, scored_;
+  std::vector<Kind> kinds_;  // none: losses alone
+  int lowest_, every_ = 1;
+  std::map<int, at::Tensor> inputs_;  // of blocks, [windows * tokens, d]
+  GradientLosses losses_;
+};
+
+}  // namespace
+
+at::Tensor outer_product(const at::Tensor& g, const at::Tensor& x) {
+  return Matrix::pack(x.t().contiguous(), Compute::kFloat32, x.device()).multiply(g.t().contiguous());
+}
+
+Result<GradientLosses> gradient_pass(const Network& network, std::span<const Window> windows, std::span<GradientReader* const> readers,
+                                     const GradientPassOptions& options, Progress& progress) {
+  if (windows.empty()) return fail(ErrorCode::kUsage, "gradients: no windows");
+  return GradientPass(network, windows, readers, options, progress).run();
+}
+
+}  // namespace assay
