@@ -16,26 +16,14 @@
 #include "assay/base/progress.h"
 #include "assay/base/result.h"
 #include "assay/model/network.h"
+#include "assay/probe/gradient_needs.h"
 #include "assay/text/windows.h"
 
 namespace assay {
 
-// What the loss takes as the next token: the text's, or one drawn from the model's own prediction, keyed by (seed, window, position).
-enum class GradientLabels : uint8_t { kText, kDrawn };
-
-// What a reader wants of a matrix. Nothing: the matrix is passed over.
-struct GradientNeeds {
-  bool mean = false;     // the gradient of the loss, [out, in]
-  bool squares = false;  // the sum over windows of each window's squared gradient, [out, in]: the Fisher diagonal at sequence level
-  bool windows = false;  // every window's own gradient, one at a time
-  bool rows = false;     // inputs and output gradients of all windows; kept until the block is done
-  bool any() const { return mean || squares || windows || rows; }
-};
-
 struct MatrixPlace {
   int layer = 0;
   std::string tensor;
-  GradientLabels labels = GradientLabels::kText;
 };
 
 // One window at a matrix: inputs x [tokens, in] and gradients g [tokens, out] of the window's loss at the outputs, on the model's device.
@@ -43,7 +31,7 @@ struct GradientRows {
   at::Tensor x, g;
 };
 
-// All windows at a matrix; what was asked for, on the CPU.
+// All windows at a matrix under one kind of labels; what was asked for, on the CPU.
 struct MatrixGradient {
   at::Tensor mean, squares;
   std::vector<GradientRows> rows;
@@ -51,16 +39,23 @@ struct MatrixGradient {
   uint64_t scored = 0;  // positions per window
 };
 
+struct MatrixGradients {
+  MatrixGradient text, drawn;
+  const MatrixGradient& operator[](GradientLabels labels) const { return labels == GradientLabels::kText ? text : drawn; }
+  MatrixGradient& operator[](GradientLabels labels) { return labels == GradientLabels::kText ? text : drawn; }
+};
+
 class GradientReader {
  public:
   virtual ~GradientReader() = default;
-  virtual GradientNeeds needs(const MatrixPlace& place) const = 0;
-  // gradient: [out, in] of one window's loss, on the CPU; windows in order, before matrix(). Only where `windows` was asked for.
-  virtual Status window(const MatrixPlace& place, size_t window, const at::Tensor& gradient) {
-    return (void)place, (void)window, (void)gradient, Status{};
+  virtual GradientNeeds needs(const MatrixPlace& place, GradientLabels labels) const = 0;
+  // gradient: [out, in] of one window's loss, on the CPU; windows in order, before matrix(). Only where `windows` was asked for. Valid
+  // during the call.
+  virtual Status window(const MatrixPlace& place, GradientLabels labels, size_t window, const at::Tensor& gradient) {
+    return (void)place, (void)labels, (void)window, (void)gradient, Status{};
   }
-  // Once per matrix that is wanted.
-  virtual Status matrix(const MatrixPlace& place, const MatrixGradient& gradient) = 0;
+  // Once per matrix that is wanted, with both kinds of labels.
+  virtual Status matrix(const MatrixPlace& place, const MatrixGradients& gradients) = 0;
 };
 
 struct GradientPassOptions {
@@ -71,6 +66,8 @@ struct GradientPassOptions {
 struct GradientLosses {
   double mean = 0;              // of the text's labels, nats per token
   std::vector<double> windows;  // the same by window
+  // Of the forward with its losses; of what each kind of labels took beyond, by GradientLabels; readers' own work apart.
+  double forward_seconds = 0, backward_seconds[2] = {}, reader_seconds = 0;
 };
 
 // Windows of one length and one scored range. Errors: kUsage (memory: names what is needed), kBadInput (activations that are not finite),

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 
 #include "assay/base/random.h"
 #include "assay/base/sum.h"
@@ -13,12 +14,20 @@ namespace {
 constexpr int64_t kBatchRows = 2048;  // tokens of one forward or backward
 constexpr int64_t kHeadRows = 128;    // logits at a time
 
-// Of one matrix while windows come in.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
+  ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+
+ private:
+  double& seconds_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+// One matrix of the block at hand.
 struct Collected {
   MatrixPlace place;
-  GradientNeeds needs;  // of all its readers together
-  MatrixGradient gradient;
-  bool per_weight() const { return needs.mean || needs.squares || needs.windows; }
+  MatrixGradients gradients;
 };
 
 class GradientPass {
@@ -61,15 +70,9 @@ class GradientPass {
     at::Tensor g = {};  // at the output of the block at hand, [windows * tokens, d]
   };
 
-  GradientNeeds needs_of(const MatrixPlace& place) const {
+  GradientNeeds needs_of(const MatrixPlace& place, GradientLabels labels) const {
     GradientNeeds all;
-    for (const GradientReader* reader : readers_) {
-      const GradientNeeds one = reader->needs(place);
-      all.mean |= one.mean;
-      all.squares |= one.squares;
-      all.windows |= one.windows;
-      all.rows |= one.rows;
-    }
+    for (const GradientReader* reader : readers_) all = all | reader->needs(place, labels);
     return all;
   }
 
@@ -77,7 +80,7 @@ class GradientPass {
     for (int layer = 0; layer < layers_; ++layer)
       for (const Site site : kSites) {
         const std::string tensor = network_.tensor_name(layer, site);
-        if (network_.checkpoint().find(tensor) != nullptr && needs_of({layer, tensor, labels}).any()) return layer;
+        if (network_.checkpoint().find(tensor) != nullptr && needs_of({layer, tensor}, labels).any()) return layer;
       }
     return layers_;
   }
@@ -113,6 +116,7 @@ class GradientPass {
 
   // Returns the last block's output at the scored positions, [windows * scored, d].
   Result<at::Tensor> forward() {
+    const Stopwatch watch(losses_.forward_seconds);
     ASSAY_ASSIGN(at::Tensor h, network_.embed(token_matrix(windows_)));
     for (int layer = 0; layer + 1 < layers_; ++layer) {
       if (layer % every_ == 0) inputs_[layer] = h;
@@ -164,12 +168,14 @@ class GradientPass {
       for (int64_t first = 0; first < scored_; first += kHeadRows) {
         const int64_t n = std::min(kHeadRows, scored_ - first), row = static_cast<int64_t>(w) * scored_ + first;
         const at::Tensor rows = hidden.narrow(0, row, n);
-        const at::Tensor logits = network_.head().multiply(network_.final_norm(rows)).to(at::kCPU);
-        const at::Tensor log_p = at::log_softmax(logits, -1), p = log_p.exp();
         const std::span<const int32_t> text(labels.data() + row, static_cast<size_t>(n));
+        const at::Tensor log_p = log_predictions(rows);
         for (int64_t r = 0; r < n; ++r)
           nll.add(-static_cast<double>(log_p.const_data_ptr<float>()[r * log_p.size(1) + text[static_cast<size_t>(r)]]));
+        if (kinds_.empty()) continue;
+        const at::Tensor p = log_p.exp();
         for (Kind& kind : kinds_) {
+          const Stopwatch watch(seconds_of(kind));
           const at::Tensor residual = residual_of(kind.labels, w, first, p, text);
           kind.g.narrow(0, static_cast<int64_t>(w) * tokens_ + begin + first, n)
               .copy_(network_.final_norm_gradient(rows, multiply_stored(residual, weight).to(rows.device())));
@@ -182,6 +188,12 @@ class GradientPass {
     if (std::isfinite(losses_.mean)) return {};
     return fail(ErrorCode::kBadInput, {"model: logits", "are NaN or infinite", "finite logits are needed", "broken weights"});
   }
+
+  at::Tensor log_predictions(const at::Tensor& rows) {
+    const Stopwatch watch(losses_.forward_seconds);
+    return at::log_softmax(network_.head().multiply(network_.final_norm(rows)).to(at::kCPU), -1);
+  }
+  double& seconds_of(const Kind& kind) { return losses_.backward_seconds[static_cast<size_t>(kind.labels)]; }
 
   // The gradient of a window's loss at the logits of some of its scored positions: (p - the label's) / scored.
   at::Tensor residual_of(GradientLabels labels, size_t window, int64_t first, const at::Tensor& p, std::span<const int32_t> text) const {
@@ -210,68 +222,73 @@ class GradientPass {
   Status block(int layer) {
     ASSAY_ASSIGN(const std::shared_ptr<const PlainBlock> plain, network_.plain_block(layer));
     ASSAY_ASSIGN(const at::Tensor h, input_of(layer));
-    for (Kind& kind : kinds_) {
-      if (layer < kind.lowest) continue;
-      std::map<Site, Collected> matrices;
-      for (const Site site : kSites) {
-        if (!plain->has(site)) continue;
-        const MatrixPlace place{layer, plain->tensor(site), kind.labels};
-        const GradientNeeds needs = needs_of(place);
-        if (needs.any()) matrices[site] = {place, needs, {{}, {}, {}, windows_.size(), static_cast<uint64_t>(scored_)}};
-      }
-      at::Tensor g_in = at::empty_like(kind.g);  // rows kept for readers look into the old one
-      const auto backward = [&](size_t first, size_t n) -> Status {
-        const BlockGradient gradient =
-            plain->backward(rows_of(h, first, n, tokens_), rows_of(kind.g, first, n, tokens_), static_cast<int64_t>(n), tokens_);
-        rows_of(g_in, first, n, tokens_).copy_(gradient.input);
-        return collect(gradient, matrices, first, n);
-      };
-      ASSAY_TRY(for_batches(backward));
-      kind.g = g_in;
-      for (auto& [site, matrix] : matrices) ASSAY_TRY(finish(matrix));
-    }
+    std::map<Site, Collected> matrices;
+    for (const Site site : kSites)
+      if (plain->has(site)) matrices[site].place = {layer, plain->tensor(site)};
+    for (Kind& kind : kinds_)
+      if (layer >= kind.lowest) ASSAY_TRY(backward(*plain, h, kind, matrices));
+    const Stopwatch watch(losses_.reader_seconds);
+    for (auto& [site, matrix] : matrices) ASSAY_TRY(finish(matrix));
+    return {};
+  }
+
+  Status backward(const PlainBlock& plain, const at::Tensor& h, Kind& kind, std::map<Site, Collected>& matrices) {
+    const Stopwatch watch(seconds_of(kind));
+    const double read_before = losses_.reader_seconds;
+    at::Tensor g_in = at::empty_like(kind.g);  // rows kept for readers look into the old one
+    const auto one_batch = [&](size_t first, size_t n) -> Status {
+      const BlockGradient gradient =
+          plain.backward(rows_of(h, first, n, tokens_), rows_of(kind.g, first, n, tokens_), static_cast<int64_t>(n), tokens_);
+      rows_of(g_in, first, n, tokens_).copy_(gradient.input);
+      return collect(gradient, kind.labels, matrices, first, n);
+    };
+    ASSAY_TRY(for_batches(one_batch));
+    kind.g = g_in;
+    seconds_of(kind) -= losses_.reader_seconds - read_before;
     return {};
   }
 
   // Adds windows [first, first + n) to the matrices of a block.
-  Status collect(const BlockGradient& gradient, std::map<Site, Collected>& matrices, size_t first, size_t n) {
+  Status collect(const BlockGradient& gradient, GradientLabels labels, std::map<Site, Collected>& matrices, size_t first, size_t n) {
     for (size_t i = 0; i < n; ++i) {
       std::map<const void*, Matrix> inputs;  // transposed: several matrices read the same
       for (const SiteGradient& site : gradient.sites) {
-        const auto found = matrices.find(site.site);
-        if (found == matrices.end()) continue;
-        Collected& matrix = found->second;
+        Collected& matrix = matrices.at(site.site);
+        const GradientNeeds needs = needs_of(matrix.place, labels);
+        MatrixGradient& sums = matrix.gradients[labels];
         const GradientRows rows{rows_of(site.x, i, 1, tokens_), rows_of(site.g, i, 1, tokens_)};
-        if (matrix.needs.rows) matrix.gradient.rows.push_back(rows);
-        if (!matrix.per_weight()) continue;
+        if (needs.rows) sums.rows.push_back(rows);
+        if (!needs.mean && !needs.squares && !needs.windows) continue;
         Matrix& input = inputs[site.x.const_data_ptr()];
         if (!input.defined()) input = Matrix::pack(rows.x.t().contiguous(), Compute::kFloat32, network_.device());
         const at::Tensor own = input.multiply(rows.g.t().contiguous());
-        ASSAY_TRY(add(matrix, first + i, own));
+        if (needs.windows) ASSAY_TRY(show_window(matrix.place, labels, first + i, own.to(at::kCPU)));
+        if (needs.squares) sums.squares.defined() ? sums.squares.addcmul_(own, own) : sums.squares = own.square();
+        if (needs.mean) sums.mean.defined() ? sums.mean.add_(own) : sums.mean = own;
       }
     }
     return {};
   }
 
-  Status add(Collected& matrix, size_t window, const at::Tensor& own) {
-    if (matrix.needs.windows) {
-      const at::Tensor on_cpu = own.to(at::kCPU);
-      for (GradientReader* reader : readers_)
-        if (reader->needs(matrix.place).windows) ASSAY_TRY(reader->window(matrix.place, window, on_cpu));
-    }
-    MatrixGradient& sums = matrix.gradient;
-    if (matrix.needs.squares) sums.squares.defined() ? sums.squares.addcmul_(own, own) : sums.squares = own.square();
-    if (matrix.needs.mean) sums.mean.defined() ? sums.mean.add_(own) : sums.mean = own;
+  Status show_window(const MatrixPlace& place, GradientLabels labels, size_t window, const at::Tensor& own) {
+    const Stopwatch watch(losses_.reader_seconds);
+    for (GradientReader* reader : readers_)
+      if (reader->needs(place, labels).windows) ASSAY_TRY(reader->window(place, labels, window, own));
     return {};
   }
 
   Status finish(Collected& matrix) {
-    MatrixGradient& sums = matrix.gradient;
-    if (sums.mean.defined()) sums.mean = sums.mean.div_(static_cast<double>(windows_.size())).to(at::kCPU);
-    if (sums.squares.defined()) sums.squares = sums.squares.to(at::kCPU);
+    for (const Kind& kind : kinds_) {
+      MatrixGradient& sums = matrix.gradients[kind.labels];
+      if (sums.mean.defined()) sums.mean = sums.mean.div_(static_cast<double>(windows_.size())).to(at::kCPU);
+      if (sums.squares.defined()) sums.squares = sums.squares.to(at::kCPU);
+      sums.windows = windows_.size();
+      sums.scored = static_cast<uint64_t>(scored_);
+    }
     for (GradientReader* reader : readers_)
-      if (reader->needs(matrix.place).any()) ASSAY_TRY(reader->matrix(matrix.place, sums));
-    matrix.gradient = {};
+      if ((reader->needs(matrix.place, GradientLabels::kText) | reader->needs(matrix.place, GradientLabels::kDrawn)).any())
+        ASSAY_TRY(reader->matrix(matrix.place, matrix.gradients));
+    matrix.gradients = {};
     return {};
   }
 

@@ -7,9 +7,9 @@ namespace {
 class MeanReader : public GradientReader {
  public:
   explicit MeanReader(const GradientSink& sink) : sink_(sink) {}
-  GradientNeeds needs(const MatrixPlace& place) const override { return {.mean = place.labels == GradientLabels::kText}; }
-  Status matrix(const MatrixPlace& place, const MatrixGradient& gradient) override {
-    return sink_(place.layer, place.tensor, gradient.mean);
+  GradientNeeds needs(const MatrixPlace&, GradientLabels labels) const override { return {.mean = labels == GradientLabels::kText}; }
+  Status matrix(const MatrixPlace& place, const MatrixGradients& gradients) override {
+    return sink_(place.layer, place.tensor, gradients.text.mean);
   }
 
  private:

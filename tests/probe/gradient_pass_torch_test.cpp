@@ -45,17 +45,17 @@ struct Keeper : GradientReader {
   std::map<std::string, MatrixGradient> matrices;
   std::map<std::string, std::vector<at::Tensor>> by_window;
 
-  GradientNeeds needs(const MatrixPlace& place) const override {
-    return place.labels == labels && (only.empty() || only == place.tensor) ? wanted : GradientNeeds{};
+  GradientNeeds needs(const MatrixPlace& place, GradientLabels of) const override {
+    return of == labels && (only.empty() || only == place.tensor) ? wanted : GradientNeeds{};
   }
-  Status window(const MatrixPlace& place, size_t window, const at::Tensor& gradient) override {
+  Status window(const MatrixPlace& place, GradientLabels, size_t window, const at::Tensor& gradient) override {
     EXPECT_EQ(by_window[place.tensor].size(), window);
     by_window[place.tensor].push_back(gradient.clone());
     return {};
   }
-  Status matrix(const MatrixPlace& place, const MatrixGradient& gradient) override {
+  Status matrix(const MatrixPlace& place, const MatrixGradients& gradients) override {
     order.push_back(place.tensor);
-    matrices[place.tensor] = gradient;
+    matrices[place.tensor] = gradients[labels];
     return {};
   }
 };
