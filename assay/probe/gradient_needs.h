@@ -13,7 +13,7 @@ struct GradientNeeds {
   bool mean = false;     // the gradient of the loss, [out, in]
   bool squares = false;  // the sum over windows of each window's squared gradient, [out, in]: the Fisher diagonal at sequence level
   bool windows = false;  // every window's own gradient, one at a time
-  bool rows = false;     // inputs and output gradients of all windows; kept until the block is done
+  bool rows = false;     // inputs and output gradients of all windows, of matrices in blocks; kept until the block is done
   bool any() const { return mean || squares || windows || rows; }
   GradientNeeds operator|(const GradientNeeds& other) const {
     return {mean || other.mean, squares || other.squares, windows || other.windows, rows || other.rows};

@@ -1,8 +1,9 @@
-// Gradients of the loss at every matrix of the blocks, for any number of readers at once: one forward, and one backward per kind of labels,
+// Gradients of the loss at every matrix, for any number of readers at once: one forward, and one backward per kind of labels,
 // block by block from the last to the first. All windows pass a block before the next one, so that what is summed per weight belongs to
 // the block at hand. float32; windows are summed in their order; nothing depends on threads, or on memory.
 // Loss of a window: its mean negative log-likelihood over the scored positions, nats per token; of all: the mean over windows.
-// Non-goals: embedding and head, what is made of the gradients.
+// Embedding and head come last, a tied one as one matrix with the gradients of both ends; where someone wants them, one float per weight
+// for each sum and one more. Non-goals: what is made of the gradients.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,7 +23,7 @@
 namespace assay {
 
 struct MatrixPlace {
-  int layer = 0;
+  int layer = 0;  // -1: embedding or head
   std::string tensor;
 };
 

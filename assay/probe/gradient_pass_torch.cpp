@@ -1,28 +1,16 @@
 #include <algorithm>
-#include <chrono>
 
-#include "assay/base/random.h"
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
 #include "assay/model/stored_product.h"
 #include "assay/probe/gradient_pass.h"
+#include "assay/probe/gradient_sums.h"
 #include "assay/probe/sweep.h"
 
 namespace assay {
 namespace {
 
 constexpr int64_t kBatchRows = 2048;  // tokens of one forward or backward
-constexpr int64_t kHeadRows = 128;    // logits at a time
-
-class Stopwatch {
- public:
-  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
-  ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
-
- private:
-  double& seconds_;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
 
 // One matrix of the block at hand.
 struct Collected {
@@ -36,16 +24,21 @@ class GradientPass {
                const GradientPassOptions& options, Progress& progress)
       : network_(network),
         windows_(windows),
-        readers_(readers),
+        readers_(readers, windows.size(), windows[0].scored()),
         options_(options),
         progress_(progress),
+        loss_head_(network, windows, options.seed),
         layers_(network.hyper().layers),
         tokens_(static_cast<int64_t>(windows[0].tokens.size())),
         scored_(static_cast<int64_t>(windows[0].scored())),
         lowest_(layers_) {
-    for (const GradientLabels labels : {GradientLabels::kText, GradientLabels::kDrawn})
-      if (const int lowest = lowest_layer(labels); lowest < layers_) kinds_.push_back({labels, lowest, {}});
-    for (const Kind& kind : kinds_) lowest_ = std::min(lowest_, kind.lowest);
+    for (const GradientLabels labels : {GradientLabels::kText, GradientLabels::kDrawn}) {
+      const bool ends = wants_end(network.head_tensor(), labels), start = wants_end(network.embedding_tensor(), labels);
+      const int lowest = start ? 0 : lowest_layer(labels);
+      if (lowest < layers_ || ends) kinds_.push_back({labels, lowest, {}});
+      lowest_ = std::min(lowest_, lowest);
+      ends_ |= ends || start;
+    }
   }
 
   Result<GradientLosses> run() {
@@ -60,6 +53,8 @@ class GradientPass {
       ASSAY_TRY(block(layer));
       progress_.update(static_cast<uint64_t>(layers_ - layer) + 1);
     }
+    if (ends_) ASSAY_TRY(ends(hidden));
+    losses_.reader_seconds = readers_.seconds;
     return std::move(losses_);
   }
 
@@ -70,17 +65,13 @@ class GradientPass {
     at::Tensor g = {};  // at the output of the block at hand, [windows * tokens, d]
   };
 
-  GradientNeeds needs_of(const MatrixPlace& place, GradientLabels labels) const {
-    GradientNeeds all;
-    for (const GradientReader* reader : readers_) all = all | reader->needs(place, labels);
-    return all;
-  }
+  bool wants_end(const std::string& tensor, GradientLabels labels) const { return readers_.needs({-1, tensor}, labels).any(); }
 
   int lowest_layer(GradientLabels labels) const {
     for (int layer = 0; layer < layers_; ++layer)
       for (const Site site : kSites) {
         const std::string tensor = network_.tensor_name(layer, site);
-        if (network_.checkpoint().find(tensor) != nullptr && needs_of({layer, tensor}, labels).any()) return layer;
+        if (network_.checkpoint().find(tensor) != nullptr && readers_.needs({layer, tensor}, labels).any()) return layer;
       }
     return layers_;
   }
@@ -159,26 +150,19 @@ class GradientPass {
   // Losses, and every kind's gradient at the last block's output.
   Status head(const at::Tensor& hidden) {
     ASSAY_ASSIGN(const at::Tensor weight, network_.plain_weight(network_.head_tensor()));
-    const std::vector<int32_t> labels = scored_labels(windows_);
     const int64_t begin = windows_[0].score_begin;
     for (Kind& kind : kinds_) kind.g = at::zeros({static_cast<int64_t>(windows_.size()) * tokens_, hidden.size(1)}, hidden.options());
     CompensatedSum all;
     for (size_t w = 0; w < windows_.size(); ++w) {
       CompensatedSum nll;
-      for (int64_t first = 0; first < scored_; first += kHeadRows) {
-        const int64_t n = std::min(kHeadRows, scored_ - first), row = static_cast<int64_t>(w) * scored_ + first;
-        const at::Tensor rows = hidden.narrow(0, row, n);
-        const std::span<const int32_t> text(labels.data() + row, static_cast<size_t>(n));
-        const at::Tensor log_p = log_predictions(rows);
-        for (int64_t r = 0; r < n; ++r)
-          nll.add(-static_cast<double>(log_p.const_data_ptr<float>()[r * log_p.size(1) + text[static_cast<size_t>(r)]]));
-        if (kinds_.empty()) continue;
-        const at::Tensor p = log_p.exp();
+      for (int64_t first = 0; first < scored_; first += LossHead::kRows) {
+        const int64_t n = std::min(LossHead::kRows, scored_ - first);
+        const at::Tensor rows = hidden.narrow(0, static_cast<int64_t>(w) * scored_ + first, n);
+        const at::Tensor p = predictions(w, first, rows, nll);
         for (Kind& kind : kinds_) {
           const Stopwatch watch(seconds_of(kind));
-          const at::Tensor residual = residual_of(kind.labels, w, first, p, text);
-          kind.g.narrow(0, static_cast<int64_t>(w) * tokens_ + begin + first, n)
-              .copy_(network_.final_norm_gradient(rows, multiply_stored(residual, weight).to(rows.device())));
+          const at::Tensor g_normed = multiply_stored(loss_head_.residual(kind.labels, w, first, p), weight).to(rows.device());
+          kind.g.narrow(0, static_cast<int64_t>(w) * tokens_ + begin + first, n).copy_(network_.final_norm_gradient(rows, g_normed));
         }
       }
       losses_.windows.push_back(nll.value() / static_cast<double>(scored_));
@@ -189,35 +173,16 @@ class GradientPass {
     return fail(ErrorCode::kBadInput, {"model: logits", "are NaN or infinite", "finite logits are needed", "broken weights"});
   }
 
-  at::Tensor log_predictions(const at::Tensor& rows) {
+  // Probabilities of some scored positions of a window; their losses are added to `nll`.
+  at::Tensor predictions(size_t window, int64_t first, const at::Tensor& rows, CompensatedSum& nll) {
     const Stopwatch watch(losses_.forward_seconds);
-    return at::log_softmax(network_.head().multiply(network_.final_norm(rows)).to(at::kCPU), -1);
+    at::Tensor log_p = loss_head_.log_predictions(network_.final_norm(rows));
+    const std::span<const int32_t> text = loss_head_.text_labels(window, first, rows.size(0));
+    for (size_t r = 0; r < text.size(); ++r)
+      nll.add(-static_cast<double>(log_p.const_data_ptr<float>()[static_cast<int64_t>(r) * log_p.size(1) + text[r]]));
+    return kinds_.empty() ? log_p : log_p.exp_();
   }
   double& seconds_of(const Kind& kind) { return losses_.backward_seconds[static_cast<size_t>(kind.labels)]; }
-
-  // The gradient of a window's loss at the logits of some of its scored positions: (p - the label's) / scored.
-  at::Tensor residual_of(GradientLabels labels, size_t window, int64_t first, const at::Tensor& p, std::span<const int32_t> text) const {
-    at::Tensor residual = p.clone();
-    const int64_t vocab = p.size(1);
-    float* values = residual.mutable_data_ptr<float>();
-    at::parallel_for(0, p.size(0), 1, [&](int64_t from, int64_t to) {
-      for (int64_t r = from; r < to; ++r) {
-        int64_t label = text[static_cast<size_t>(r)];
-        if (labels == GradientLabels::kDrawn) label = draw(window, first + r, {values + r * vocab, static_cast<size_t>(vocab)});
-        values[r * vocab + label] -= 1;
-      }
-    });
-    return residual.div_(static_cast<double>(scored_));
-  }
-
-  int64_t draw(size_t window, int64_t position, std::span<const float> p) const {
-    double left = CounterRandom(options_.seed, window, static_cast<uint64_t>(position)).next_uniform();
-    for (size_t v = 0; v < p.size(); ++v) {
-      left -= static_cast<double>(p[v]);
-      if (left < 0) return static_cast<int64_t>(v);
-    }
-    return std::ranges::max_element(p) - p.begin();  // rounding: the sum stayed below what was drawn
-  }
 
   Status block(int layer) {
     ASSAY_ASSIGN(const std::shared_ptr<const PlainBlock> plain, network_.plain_block(layer));
@@ -227,14 +192,14 @@ class GradientPass {
       if (plain->has(site)) matrices[site].place = {layer, plain->tensor(site)};
     for (Kind& kind : kinds_)
       if (layer >= kind.lowest) ASSAY_TRY(backward(*plain, h, kind, matrices));
-    const Stopwatch watch(losses_.reader_seconds);
-    for (auto& [site, matrix] : matrices) ASSAY_TRY(finish(matrix));
+    for (auto& [site, matrix] : matrices)
+      if (readers_.wanted(matrix.place)) ASSAY_TRY(readers_.finish(matrix.place, matrix.gradients));
     return {};
   }
 
   Status backward(const PlainBlock& plain, const at::Tensor& h, Kind& kind, std::map<Site, Collected>& matrices) {
     const Stopwatch watch(seconds_of(kind));
-    const double read_before = losses_.reader_seconds;
+    const double read_before = readers_.seconds;
     at::Tensor g_in = at::empty_like(kind.g);  // rows kept for readers look into the old one
     const auto one_batch = [&](size_t first, size_t n) -> Status {
       const BlockGradient gradient =
@@ -244,7 +209,7 @@ class GradientPass {
     };
     ASSAY_TRY(for_batches(one_batch));
     kind.g = g_in;
-    seconds_of(kind) -= losses_.reader_seconds - read_before;
+    seconds_of(kind) -= readers_.seconds - read_before;
     return {};
   }
 
@@ -254,62 +219,52 @@ class GradientPass {
       std::map<const void*, Matrix> inputs;  // transposed: several matrices read the same
       for (const SiteGradient& site : gradient.sites) {
         Collected& matrix = matrices.at(site.site);
-        const GradientNeeds needs = needs_of(matrix.place, labels);
-        MatrixGradient& sums = matrix.gradients[labels];
+        const GradientNeeds needs = readers_.needs(matrix.place, labels);
         const GradientRows rows{rows_of(site.x, i, 1, tokens_), rows_of(site.g, i, 1, tokens_)};
-        if (needs.rows) sums.rows.push_back(rows);
+        if (needs.rows) matrix.gradients[labels].rows.push_back(rows);
         if (!needs.mean && !needs.squares && !needs.windows) continue;
         Matrix& input = inputs[site.x.const_data_ptr()];
         if (!input.defined()) input = Matrix::pack(rows.x.t().contiguous(), Compute::kFloat32, network_.device());
-        const at::Tensor own = input.multiply(rows.g.t().contiguous());
-        if (needs.windows) ASSAY_TRY(show_window(matrix.place, labels, first + i, own.to(at::kCPU)));
-        if (needs.squares) sums.squares.defined() ? sums.squares.addcmul_(own, own) : sums.squares = own.square();
-        if (needs.mean) sums.mean.defined() ? sums.mean.add_(own) : sums.mean = own;
+        ASSAY_TRY(readers_.add_window(matrix.place, labels, first + i, input.multiply(rows.g.t().contiguous()), matrix.gradients));
       }
     }
     return {};
   }
 
-  Status show_window(const MatrixPlace& place, GradientLabels labels, size_t window, const at::Tensor& own) {
-    const Stopwatch watch(losses_.reader_seconds);
-    for (GradientReader* reader : readers_)
-      if (reader->needs(place, labels).windows) ASSAY_TRY(reader->window(place, labels, window, own));
-    return {};
-  }
-
-  Status finish(Collected& matrix) {
+  // Head and embedding, where someone wants them: last, because a tied one has gradients from both ends.
+  Status ends(const at::Tensor& hidden) {
+    std::vector<GradientLabels> labels;
+    std::vector<at::Tensor> g;
     for (const Kind& kind : kinds_) {
-      MatrixGradient& sums = matrix.gradients[kind.labels];
-      if (sums.mean.defined()) sums.mean = sums.mean.div_(static_cast<double>(windows_.size())).to(at::kCPU);
-      if (sums.squares.defined()) sums.squares = sums.squares.to(at::kCPU);
-      sums.windows = windows_.size();
-      sums.scored = static_cast<uint64_t>(scored_);
+      labels.push_back(kind.labels);
+      g.push_back(kind.g);
     }
-    for (GradientReader* reader : readers_)
-      if ((reader->needs(matrix.place, GradientLabels::kText) | reader->needs(matrix.place, GradientLabels::kDrawn)).any())
-        ASSAY_TRY(reader->matrix(matrix.place, matrix.gradients));
-    matrix.gradients = {};
+    const double read_before = readers_.seconds;
+    double seconds = 0;
+    {
+      const Stopwatch watch(seconds);
+      ASSAY_TRY(end_gradients(network_, windows_, loss_head_, hidden, labels, g, readers_));
+    }
+    for (const Kind& kind : kinds_) seconds_of(kind) += (seconds - (readers_.seconds - read_before)) / static_cast<double>(kinds_.size());
     return {};
   }
 
   const Network& network_;
   std::span<const Window> windows_;
-  std::span<GradientReader* const> readers_;
+  GradientReaders readers_;
   const GradientPassOptions& options_;
   Progress& progress_;
+  LossHead loss_head_;
   int layers_;
   int64_t tokens_, scored_;
   std::vector<Kind> kinds_;  // none: losses alone
   int lowest_, every_ = 1;
+  bool ends_ = false;
   std::map<int, at::Tensor> inputs_;  // of blocks, [windows * tokens, d]
   GradientLosses losses_;
 };
 
 }  // namespace
-
-at::Tensor outer_product(const at::Tensor& g, const at::Tensor& x) {
-  return Matrix::pack(x.t().contiguous(), Compute::kFloat32, x.device()).multiply(g.t().contiguous());
-}
 
 Result<GradientLosses> gradient_pass(const Network& network, std::span<const Window> windows, std::span<GradientReader* const> readers,
                                      const GradientPassOptions& options, Progress& progress) {

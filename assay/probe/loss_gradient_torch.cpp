@@ -7,7 +7,9 @@ namespace {
 class MeanReader : public GradientReader {
  public:
   explicit MeanReader(const GradientSink& sink) : sink_(sink) {}
-  GradientNeeds needs(const MatrixPlace&, GradientLabels labels) const override { return {.mean = labels == GradientLabels::kText}; }
+  GradientNeeds needs(const MatrixPlace& place, GradientLabels labels) const override {
+    return {.mean = place.layer >= 0 && labels == GradientLabels::kText};
+  }
   Status matrix(const MatrixPlace& place, const MatrixGradients& gradients) override {
     return sink_(place.layer, place.tensor, gradients.text.mean);
   }

@@ -18,30 +18,35 @@
 namespace assay {
 namespace {
 
-constexpr size_t kLanes = 8, kBlock = size_t{1} << 16;
-using Float8 = float __attribute__((vector_size(32)));
-using Double8 = double __attribute__((vector_size(64)));
+constexpr size_t kLanes = 4, kStep = 2 * kLanes, kBlock = size_t{1} << 16;
+using Float4 = float __attribute__((vector_size(16)));
+using Double4 = double __attribute__((vector_size(32)));
+// Four lanes and four more: two chains of additions.
+struct Pair {
+  Double4 low, high;
+};
 
-inline __attribute__((always_inline)) Double8 load(const float* at) {
-  Float8 value;
+inline __attribute__((always_inline)) Double4 load4(const float* at) {
+  Float4 value;
   std::memcpy(&value, at, sizeof value);
-  return __builtin_convertvector(value, Double8);
+  return __builtin_convertvector(value, Double4);
 }
-
-inline __attribute__((always_inline)) double total(Double8 lanes) {
-  double sum = 0;
-  for (size_t i = 0; i < kLanes; ++i) sum += lanes[i];
-  return sum;
+inline __attribute__((always_inline)) Double4 absolute(Double4 x) { return x < 0 ? -x : x; }
+inline __attribute__((always_inline)) double total(const Pair& sums) {
+  const Double4 both = sums.low + sums.high;
+  return (both[0] + both[1]) + (both[2] + both[3]);
 }
 
 GRADIENT_CLONES
 DotSums dot_block(const float* a, const float* b, size_t n) {
-  Double8 sums = {}, sizes = {};
+  Pair sums = {}, sizes = {};
   size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    const Double8 product = load(a + i) * load(b + i);
-    sums += product;
-    sizes += product < 0 ? -product : product;
+  for (; i + kStep <= n; i += kStep) {
+    const Double4 low = load4(a + i) * load4(b + i), high = load4(a + i + kLanes) * load4(b + i + kLanes);
+    sums.low += low;
+    sums.high += high;
+    sizes.low += absolute(low);
+    sizes.high += absolute(high);
   }
   DotSums all{total(sums), total(sizes)};
   for (; i < n; ++i) {
@@ -54,11 +59,12 @@ DotSums dot_block(const float* a, const float* b, size_t n) {
 
 GRADIENT_CLONES
 double square_block(const float* f, const float* d, size_t n) {
-  Double8 sums = {};
+  Pair sums = {};
   size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    const Double8 change = load(d + i);
-    sums += load(f + i) * (change * change);
+  for (; i + kStep <= n; i += kStep) {
+    const Double4 low = load4(d + i), high = load4(d + i + kLanes);
+    sums.low += load4(f + i) * (low * low);
+    sums.high += load4(f + i + kLanes) * (high * high);
   }
   double all = total(sums);
   for (; i < n; ++i) all += static_cast<double>(f[i]) * (static_cast<double>(d[i]) * static_cast<double>(d[i]));
@@ -67,11 +73,12 @@ double square_block(const float* f, const float* d, size_t n) {
 
 GRADIENT_CLONES
 double squared_product_block(const float* a, const float* b, size_t n) {
-  Double8 sums = {};
+  Pair sums = {};
   size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    const Double8 product = load(a + i) * load(b + i);
-    sums += product * product;
+  for (; i + kStep <= n; i += kStep) {
+    const Double4 low = load4(a + i) * load4(b + i), high = load4(a + i + kLanes) * load4(b + i + kLanes);
+    sums.low += low * low;
+    sums.high += high * high;
   }
   double all = total(sums);
   for (; i < n; ++i) {
@@ -85,7 +92,7 @@ GRADIENT_CLONES
 void product_block(double scale, const float* a, const float* b, float* c, size_t n) {
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    const Float8 sum = __builtin_convertvector(load(c + i) + scale * (load(a + i) * load(b + i)), Float8);
+    const Float4 sum = __builtin_convertvector(load4(c + i) + scale * (load4(a + i) * load4(b + i)), Float4);
     std::memcpy(c + i, &sum, sizeof sum);
   }
   for (; i < n; ++i) c[i] = static_cast<float>(static_cast<double>(c[i]) + scale * (static_cast<double>(a[i]) * static_cast<double>(b[i])));

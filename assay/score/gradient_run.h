@@ -1,6 +1,7 @@
 // All gradient scores of a model from one gradient pass: each matrix is changed once per type for all of them.
 // Memory: the pass's own (probe/gradient_pass.h), two floats per weight of the block at hand, and rows of all windows of that block where
-// a score asks for them. Non-goals: embedding and head (reported in a note), which scores there are (gradient_scores.h).
+// a score asks for them. Embedding and head have no such rows: scores of outputs leave them out, with a note.
+// Non-goals: which scores there are (gradient_scores.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,8 +29,8 @@ struct GradientScoreRun {
   double product_seconds = 0;      // outputs' changes
 };
 
-// Units: a score at a matrix; the caller's key must hold windows, options and what the changes are made of. Tensors that are no matrices of
-// blocks have no rows. Errors: those of the pass and of the changes, kInterrupted.
+// Units: a score at a matrix; the caller's key must hold windows, options and what the changes are made of. Tensors that are no matrices
+// have no rows in the tables. Errors: those of the pass and of the changes, kInterrupted.
 Result<GradientScoreRun> run_gradient_scores(const Network& network, std::span<const Window> windows,
                                              std::span<const std::shared_ptr<const GradientScore>> scores,
                                              std::span<const CurvatureRequest> requests, const ChangeMaker& change_of,

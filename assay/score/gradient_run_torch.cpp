@@ -51,12 +51,10 @@ class GradientScoreReader : public GradientReader {
                       const GradientScoreOptions& options, UnitCache& units)
       : network_(network), scores_(scores), change_of_(change_of), context_(context), options_(options), units_(units) {
     for (const CurvatureRequest& request : requests) {
-      const TensorRole role = role_of(request.tensor);
-      const auto is_matrix = [&](Site site) { return network.tensor_name(role.layer, site) == request.tensor; };
-      if (role.layer >= 0 && std::any_of(std::begin(kSites), std::end(kSites), is_matrix))
+      const int layer = role_of(request.tensor).layer;
+      const auto is_matrix = [&](Site site) { return layer >= 0 && network.tensor_name(layer, site) == request.tensor; };
+      if (is_end(request.tensor) || std::any_of(std::begin(kSites), std::end(kSites), is_matrix))
         requests_.emplace(request.tensor, &request);
-      else
-        left_out_.push_back(request.tensor);
     }
     run_.tables.resize(scores.size());
     for (size_t s = 0; s < scores.size(); ++s) run_.tables[s].name = std::string(scores[s]->info().name);
@@ -64,10 +62,12 @@ class GradientScoreReader : public GradientReader {
 
   // Looks units up; false: all are there.
   Result<bool> has_work() {
-    units_.plan(scores_.size() * requests_.size());
+    for (size_t s = 0; s < scores_.size(); ++s)
+      units_.plan(static_cast<size_t>(std::ranges::count_if(requests_, [&](const auto& one) { return has_value(s, one.first); })));
     bool work = false;
     for (const auto& [tensor, request] : requests_)
       for (size_t s = 0; s < scores_.size(); ++s) {
+        if (!has_value(s, tensor)) continue;
         ASSAY_ASSIGN(const auto payload, units_.find(unit(s, *request)));
         if (!payload) {
           work = true;
@@ -82,7 +82,7 @@ class GradientScoreReader : public GradientReader {
     GradientNeeds all;
     if (!requests_.contains(place.tensor)) return all;
     for (size_t s = 0; s < scores_.size(); ++s)
-      if (scores_[s]->labels() == labels && !values_.contains({s, place.tensor})) all = all | scores_[s]->needs();
+      if (scores_[s]->labels() == labels && is_to_do(s, place.tensor)) all = all | scores_[s]->needs();
     return all;
   }
 
@@ -98,7 +98,7 @@ class GradientScoreReader : public GradientReader {
               gradients,
               {}};
     for (size_t s = 0; s < scores_.size(); ++s)
-      if (!values_.contains({s, place.tensor})) work.made[s];
+      if (is_to_do(s, place.tensor)) work.made[s];
     ASSAY_TRY(add_values(work, std::nullopt, {}));
     if (std::ranges::any_of(work.made, [&](const auto& one) { return by_type(one.first); })) {
       for (const GgmlType type : request.types) {
@@ -123,7 +123,8 @@ class GradientScoreReader : public GradientReader {
           row.cells.push_back({by_type(s) ? std::optional(request.types[i]) : std::nullopt, found->second[i], 0});
         table.rows.push_back(std::move(row));
       }
-      if (!left_out_.empty()) table.notes.push_back(std::to_string(left_out_.size()) + " tensors outside the blocks have no gradient here");
+      const size_t left_out = requests.size() - table.rows.size();
+      if (left_out > 0) table.notes.push_back(std::to_string(left_out) + " tensors have no value: no matrix, or no outputs of their own");
       if (losses.forward_seconds > 0)
         table.forward_equivalents = 1 + losses.backward_seconds[static_cast<size_t>(scores_[s]->labels())] / losses.forward_seconds;
     }
@@ -142,6 +143,9 @@ class GradientScoreReader : public GradientReader {
     const MatrixGradients& gradients;
     std::map<size_t, Made> made;  // by score
   };
+  bool is_end(const std::string& tensor) const { return tensor == network_.head_tensor() || tensor == network_.embedding_tensor(); }
+  bool has_value(size_t s, const std::string& tensor) const { return !is_end(tensor) || !scores_[s]->needs().rows; }
+  bool is_to_do(size_t s, const std::string& tensor) const { return has_value(s, tensor) && !values_.contains({s, tensor}); }
   bool by_type(size_t s) const { return scores_[s]->info().by_type; }
 
   // One value of every score that goes by types, or of those that do not.
@@ -196,7 +200,6 @@ class GradientScoreReader : public GradientReader {
   const GradientScoreOptions& options_;
   UnitCache& units_;
   std::map<std::string, const CurvatureRequest*> requests_;
-  std::vector<std::string> left_out_;
   std::map<std::pair<size_t, std::string>, Values> values_;  // by score and tensor
   GradientScoreRun run_;
 };

@@ -1,7 +1,7 @@
 // The loss and its gradient along the straight path w + t d, d = w~ - w, from a model to a quantization of it: at every t asked for, each
 // matrix's derivative d . g in numbers, and its gradient to whoever wants it. PQI and the second order along d are sums of these.
 // The model at t is loaded anew (model/interpolated_checkpoint.h). Memory: that model, beside it d of the block at hand.
-// Same windows at every t. Non-goals: embedding and head; what the numbers mean (pqi.h, second_order.h).
+// Same windows at every t. Non-goals: what the numbers mean (pqi.h, second_order.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,7 +19,7 @@ namespace assay {
 
 struct QuantizationPath {
   std::shared_ptr<const Checkpoint> base;
-  std::shared_ptr<const StoredMatrices> far;  // matrices of blocks; those not named stay as they are
+  std::shared_ptr<const StoredMatrices> far;  // those not named stay as they are
   std::span<const Window> windows;
   NetworkOptions network = {};  // compute: float32, or losses and gradients are not of one model
   GradientPassOptions pass = {};
@@ -40,7 +40,7 @@ struct PathPoint {
 };
 struct PathMatrix {
   std::string tensor;
-  int layer = 0;
+  int layer = 0;  // -1: embedding or head
   uint64_t elements = 0;
 };
 struct PathGradients {
@@ -53,7 +53,7 @@ struct PathGradients {
 // change: d; gradient: of the mean loss at the point. Laid out as the matrix, valid during the call.
 using PathObserver = std::function<Status(size_t point, size_t matrix, std::span<const float> change, std::span<const float> gradient)>;
 
-// Errors: a tensor that is no matrix of a block (kUnsupported), those of the path and of the pass.
+// Errors: a tensor that is no matrix (kUnsupported), those of the path and of the pass.
 Result<PathGradients> path_gradients(const QuantizationPath& path, std::span<const double> ts, const PathObserver& observer = {},
                                      Progress& progress = silent_progress());
 // The loss alone; what it took is added to `spent`.

@@ -16,11 +16,11 @@ Result<std::vector<PathMatrix>> matrices_of(const QuantizationPath& path) {
   std::vector<PathMatrix> matrices;
   for (const TensorInfo& tensor : path.base->tensors()) {
     if (!path.far->contains(tensor.name)) continue;
-    const int layer = role_of(tensor.name).layer;
-    if (layer < 0 || tensor.n_dims != 2)
-      return fail(ErrorCode::kUnsupported, {"path: tensor '" + printable(tensor.name) + "'", "is no matrix of a block",
-                                            "embedding and head stay as they are here", ""});
-    matrices.push_back({tensor.name, layer, tensor.elements()});
+    const TensorRole role = role_of(tensor.name);
+    if (tensor.n_dims != 2 || role.role == Role::kPositionEmbd)
+      return fail(ErrorCode::kUnsupported, {"path: tensor '" + printable(tensor.name) + "'", "is not multiplied by anything",
+                                            "norms, biases and positions stay as they are here", ""});
+    matrices.push_back({tensor.name, role.layer, tensor.elements()});
   }
   return matrices;
 }

@@ -33,13 +33,13 @@ struct PqiValue {
   void add(const PqiValue& other);
 };
 struct PqiRow {
-  std::string name;  // tensor, or "blk.3"
+  std::string name;  // tensor, or the layer's: "blk.3"; tensors outside the blocks stay alone
   int layer = 0;
   PqiValue value;
 };
 
 struct PqiResult {
-  std::vector<PqiRow> matrices, layers;  // file order
+  std::vector<PqiRow> matrices, layers;  // file order; layers: of their first matrix
   PqiValue total;
   double loss_before = 0, loss_after = 0;  // F(w), F(w~)
   std::vector<double> window_changes;      // F(w~) - F(w) of each window

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "assay/base/text.h"
+#include "assay/file/tensor_role.h"
 #include "assay/score/gradient_kernels.h"
 #include "assay/score/pqi.h"
 
@@ -84,9 +85,10 @@ Result<PqiResult> pqi(const QuantizationPath& path, const PqiOptions& options, c
     if (sink) ASSAY_TRY(sink(matrix, sums[m]));
     sums.erase(m);
     result.total.add(value);
-    const std::string layer = "blk." + std::to_string(matrix.layer);
-    if (result.layers.empty() || result.layers.back().layer != matrix.layer) result.layers.push_back({layer, matrix.layer, {}});
-    result.layers.back().value.add(value);
+    const std::string name = group_of(matrix.tensor, Grouping::kLayer);
+    auto layer = std::ranges::find_if(result.layers, [&](const PqiRow& row) { return row.name == name; });
+    if (layer == result.layers.end()) layer = result.layers.insert(layer, {name, matrix.layer, {}});
+    layer->value.add(value);
     result.matrices.push_back({matrix.tensor, matrix.layer, std::move(value)});
   }
   return result;

@@ -1,5 +1,5 @@
 """usage: loss_gradients.py DIR DEMO: writes random tiny Hugging Face models DIR/<name>/ with the demo's tokenizer, token ids (tokens.i32), the
-mean NLL of positions 20 .. 46 of each window (loss.f32) and its gradient at every matrix of the blocks (<parameter name>.grad.f32), by PyTorch."""
+mean NLL of positions 20 .. 46 of each window (loss.f32) and its gradient at every matrix (<parameter name>.grad.f32), by PyTorch."""
 import pathlib
 import shutil
 import sys
@@ -38,7 +38,7 @@ def main():
         tokens.numpy().astype(np.int32).tofile(directory / "tokens.i32")
         np.array([loss.item()], np.float32).tofile(directory / "loss.f32")
         for parameter, p in model.named_parameters():
-            if ".layers." in parameter and p.dim() == 2:
+            if p.dim() == 2:
                 p.grad.numpy().astype(np.float32).tofile(directory / f"{parameter}.grad.f32")
 
 

@@ -46,7 +46,7 @@ struct Keeper : GradientReader {
   std::map<std::string, std::vector<at::Tensor>> by_window;
 
   GradientNeeds needs(const MatrixPlace& place, GradientLabels of) const override {
-    return of == labels && (only.empty() || only == place.tensor) ? wanted : GradientNeeds{};
+    return of == labels && (only.empty() ? place.layer >= 0 : only == place.tensor) ? wanted : GradientNeeds{};
   }
   Status window(const MatrixPlace& place, GradientLabels, size_t window, const at::Tensor& gradient) override {
     EXPECT_EQ(by_window[place.tensor].size(), window);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -17,10 +18,19 @@ namespace assay::testing_path {
 
 constexpr int64_t kTokens = 12;
 
-inline std::shared_ptr<const Checkpoint> tiny_checkpoint() {
+inline std::shared_ptr<const Checkpoint> tiny_checkpoint(bool tied = false) {
   const std::string path = testing::TempDir() + "/assay-path.gguf";
   const Metadata metadata = tiny::metadata("llama");
-  tiny::write_gguf_model(path, metadata, tiny::tensors_of(*parse_hyper(metadata, true)));
+  auto tensors = tiny::tensors_of(*parse_hyper(metadata, true));
+  if (std::none_of(tensors.begin(), tensors.end(), [](const TensorInfo& tensor) { return tensor.name == "output.weight"; })) {
+    TensorInfo output;
+    output.name = "output.weight";
+    output.n_dims = 2;
+    output.dims = {32, 24, 1, 1};
+    tensors.push_back(output);
+  }
+  if (tied) std::erase_if(tensors, [](const TensorInfo& tensor) { return tensor.name == "output.weight"; });
+  tiny::write_gguf_model(path, metadata, tensors);
   const auto checkpoint = Checkpoint::open(path).value();
   std::filesystem::remove(path);
   return checkpoint;
@@ -38,12 +48,17 @@ inline std::vector<Window> some_windows(size_t count) {
   return windows;
 }
 
-// Every matrix of the blocks (of `only` one, if >= 0) with noise of `size`, in float32.
-inline std::shared_ptr<const StoredMatrices> noisy_matrices(const Checkpoint& base, double size, int only = -1) {
+// Which matrices: of one block, of all, of embedding and head, of all of these.
+inline constexpr int kBlocks = -1, kEnds = -2, kEverything = -3;
+
+// Matrices with noise of `size`, in float32.
+inline std::shared_ptr<const StoredMatrices> noisy_matrices(const Checkpoint& base, double size, int only = kBlocks) {
   auto far = std::make_shared<StoredMatrices>();
   for (const TensorInfo& tensor : base.tensors()) {
     const int layer = role_of(tensor.name).layer;
-    if (layer < 0 || tensor.n_dims != 2 || (only >= 0 && layer != only)) continue;
+    const bool wanted =
+        only == kEverything || (only == kEnds && layer < 0) || (only == kBlocks && layer >= 0) || (only >= 0 && layer == only);
+    if (!wanted || tensor.n_dims != 2) continue;
     std::vector<float> values = base.read_float(tensor).value();
     CounterRandom random(5, std::hash<std::string>()(tensor.name));
     for (float& value : values) value += static_cast<float>(size * random.next_normal());

@@ -15,9 +15,10 @@ constexpr double kLossNoise = 2e-6;  // float32 logits: what a difference of two
 constexpr double kSize = 0.02;       // of the step: a tenth of the weights' spread
 
 struct Case {
-  std::shared_ptr<const Checkpoint> base = tiny_checkpoint();
+  explicit Case(bool tied = false) : base(tiny_checkpoint(tied)) {}
+  std::shared_ptr<const Checkpoint> base;
   std::vector<Window> windows = some_windows(3);
-  QuantizationPath path(double size, int only = -1) const {
+  QuantizationPath path(double size, int only = kBlocks) const {
     QuantizationPath made;
     made.base = base;
     made.far = noisy_matrices(*base, size, only);
@@ -145,13 +146,33 @@ TEST(Pqi, OneMidpointIsExactOnAQuadratic) {
   EXPECT_EQ(missing.error().code, ErrorCode::kUsage);
 }
 
+// Embedding and head are matrices like others: with them too the whole change is accounted for.
+TEST(Pqi, ClosesWithBothEndsOfTheModel) {
+  for (const bool tied : {false, true}) {
+    const Case model(tied);
+    QuantizationPath path = model.path(kSize);
+    path.far = noisy_matrices(*model.base, kSize, kEverything);
+    const PqiResult all = run(path, PathRule::kGauss, 8);
+    ASSERT_EQ(all.matrices.size(), 21u + (tied ? 1 : 2));
+    ASSERT_EQ(all.layers.size(), 3u + (tied ? 1 : 2));
+    EXPECT_NEAR(all.total.contribution, all.change(), kLossNoise + 2e-3 * std::fabs(all.change())) << tied;
+    const auto end = std::ranges::find_if(all.matrices, [](const PqiRow& row) { return row.name == "token_embd.weight"; });
+    EXPECT_EQ(end->layer, -1);
+    EXPECT_GT(std::fabs(end->value.contribution), 100 * kLossNoise);
+    path.far = noisy_matrices(*model.base, kSize, kEnds);
+    const PqiResult ends = run(path, PathRule::kGauss, 8);
+    EXPECT_EQ(ends.matrices.size(), tied ? 1u : 2u);
+    EXPECT_NEAR(ends.total.contribution, ends.change(), kLossNoise + 2e-3 * std::fabs(ends.change())) << tied;
+  }
+}
+
 TEST(Pqi, RefusesWhatItCannotDo) {
   const Case model;
   QuantizationPath path = model.path(kSize);
   EXPECT_FALSE(pqi(path, {PathRule::kMidpoint, 0, true}));
   auto far = std::make_shared<StoredMatrices>(*path.far);
-  const TensorInfo& embedding = *model.base->find("token_embd.weight");
-  far->emplace(embedding.name, StoredMatrix{embedding.type, model.base->read(embedding).value()});
+  const TensorInfo& norm = *model.base->find("output_norm.weight");
+  far->emplace(norm.name, StoredMatrix{norm.type, model.base->read(norm).value()});
   path.far = far;
   const auto refused = pqi(path, {PathRule::kMidpoint, 1, true});
   ASSERT_FALSE(refused);

@@ -14,7 +14,7 @@ using namespace testing_path;
 struct Case {
   std::shared_ptr<const Checkpoint> base = tiny_checkpoint();
   std::vector<Window> windows = some_windows(3);
-  QuantizationPath path(double size, int only = -1) const {
+  QuantizationPath path(double size, int only = kBlocks) const {
     QuantizationPath made;
     made.base = base;
     made.far = noisy_matrices(*base, size, only);
