@@ -216,16 +216,13 @@ class GradientPass {
   // Adds windows [first, first + n) to the matrices of a block.
   Status collect(const BlockGradient& gradient, GradientLabels labels, std::map<Site, Collected>& matrices, size_t first, size_t n) {
     for (size_t i = 0; i < n; ++i) {
-      std::map<const void*, Matrix> inputs;  // transposed: several matrices read the same
       for (const SiteGradient& site : gradient.sites) {
         Collected& matrix = matrices.at(site.site);
         const GradientNeeds needs = readers_.needs(matrix.place, labels);
         const GradientRows rows{rows_of(site.x, i, 1, tokens_), rows_of(site.g, i, 1, tokens_)};
         if (needs.rows) matrix.gradients[labels].rows.push_back(rows);
         if (!needs.mean && !needs.squares && !needs.windows) continue;
-        Matrix& input = inputs[site.x.const_data_ptr()];
-        if (!input.defined()) input = Matrix::pack(rows.x.t().contiguous(), Compute::kFloat32, network_.device());
-        ASSAY_TRY(readers_.add_window(matrix.place, labels, first + i, input.multiply(rows.g.t().contiguous()), matrix.gradients));
+        ASSAY_TRY(readers_.add_window(matrix.place, labels, first + i, outer_product(rows.g, rows.x), matrix.gradients));
       }
     }
     return {};

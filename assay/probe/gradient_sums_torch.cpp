@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "assay/base/random.h"
+#include "assay/model/panel_product.h"
 #include "assay/probe/gradient_sums.h"
 #include "assay/probe/sweep.h"
 
@@ -135,7 +136,23 @@ Status end_gradients(const Network& network, std::span<const Window> windows, co
 }
 
 at::Tensor outer_product(const at::Tensor& g, const at::Tensor& x) {
-  return Matrix::pack(x.t().contiguous(), Compute::kFloat32, x.device()).multiply(g.t().contiguous());
+  if (!x.is_cpu() || !panel::float32_supported()) return g.t().matmul(x);
+  const at::Tensor left = g.contiguous(), right = x.contiguous();
+  const int64_t rows = left.size(0), out = left.size(1), in = right.size(1);
+  at::Tensor product = at::empty({out, in});
+  const float* from_g = left.const_data_ptr<float>();
+  const float* from_x = right.const_data_ptr<float>();
+  float* to = product.mutable_data_ptr<float>();
+  const int64_t blocks = (out + panel::kRows - 1) / panel::kRows, panels = panel::panels(in);
+  at::parallel_for(0, blocks * panels, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t block = task % blocks, column = task / blocks * panel::kOutputs;
+      const int64_t row = block * out / blocks, count = (block + 1) * out / blocks - row;
+      panel::multiply_turned({.count = count, .in = rows, .stride = in, .x_stride = out}, from_g + row, from_x + column, in,
+                             std::min(panel::kOutputs, in - column), to + row * in + column);
+    }
+  });
+  return product;
 }
 
 }  // namespace assay
