@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kGroup = 128;
 constexpr double kExactShare = 0.005;
+constexpr float kRounder = 12582912.0f;  // x + this - this: nearest integer, ties to even, for |x| < 2^22
 
 class LlmMq : public GradientScore {
  public:
@@ -69,7 +70,7 @@ std::vector<float> llm_mq_error(std::span<const float> weights, int bits) {
     }
     const float step = (high - low) / levels;
     for (size_t i = 0; i < group.size(); ++i)
-      if (!kept[i] && step > 0) errors[begin + i] = group[i] - (low + step * std::nearbyint((group[i] - low) / step));
+      if (!kept[i] && step > 0) errors[begin + i] = group[i] - (low + step * ((group[i] - low) / step + kRounder - kRounder));
   }
   return errors;
 }
