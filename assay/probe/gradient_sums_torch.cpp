@@ -136,7 +136,8 @@ Status end_gradients(const Network& network, std::span<const Window> windows, co
 }
 
 at::Tensor outer_product(const at::Tensor& g, const at::Tensor& x) {
-  if (!x.is_cpu() || !panel::float32_supported()) return g.t().matmul(x);
+  if (!x.is_cpu() || !panel::float32_supported())
+    return Matrix::pack(x.t().contiguous(), Compute::kFloat32, x.device()).multiply(g.t().contiguous());
   const at::Tensor left = g.contiguous(), right = x.contiguous();
   const int64_t rows = left.size(0), out = left.size(1), in = right.size(1);
   at::Tensor product = at::empty({out, in});
