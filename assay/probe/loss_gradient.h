@@ -1,6 +1,6 @@
-// Gradient of the mean negative log-likelihood of the scored positions at every matrix of the blocks: one forward, one backward, block by
-// block from the last to the first; one block's gradients are in memory at a time. float32, sums over windows in a fixed order.
-// Non-goals: embedding and head, gradients per token (score/site_rows.h).
+// Gradient of the mean negative log-likelihood of the scored positions at every matrix of the blocks: a gradient pass (gradient_pass.h)
+// with one reader; one block's gradients are in memory at a time. float32, sums over windows in a fixed order. Non-goals: embedding and
+// head, gradients per token (score/site_rows.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>

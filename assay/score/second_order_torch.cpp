@@ -1,0 +1,43 @@
+#include <cmath>
+
+#include "assay/score/second_order.h"
+
+namespace assay {
+namespace {
+
+// Rounding of a derivative d . g: gradients are good to about this, relative, with independent errors. The sum of |d_i g_i| / sqrt(n)
+// stands in for their root of squares.
+constexpr double kRounding = 1e-5;
+
+// From derivatives at h, -h, 2 h, -2 h. `size`: of the derivative at w, for its rounding.
+SecondOrderTerm term_of(double first, const double (&at)[4], double h, double size) {
+  const double near = (at[0] - at[1]) / (2 * h), far = (at[2] - at[3]) / (4 * h);
+  const double extrapolated = (4 * near - far) / 3;
+  const double rounding = kRounding * size / h;
+  return {first, 0.5 * extrapolated, 0.5 * (std::fabs(extrapolated - near) + rounding)};
+}
+
+}  // namespace
+
+Result<SecondOrder> second_order(const QuantizationPath& path, const SecondOrderOptions& options, Progress& progress) {
+  const double h = options.step;
+  if (!(h > 0 && h <= 0.5)) return fail(ErrorCode::kUsage, "second order: the step must be above 0 and at most 0.5");
+  const double ts[] = {0, h, -h, 2 * h, -2 * h};
+  SecondOrder result;
+  ASSAY_ASSIGN(result.path, path_gradients(path, ts, {}, progress));
+  const std::vector<PathPoint>& points = result.path.points;
+  double totals[4] = {}, first = 0, square = 0;
+  for (size_t m = 0; m < result.path.matrices.size(); ++m) {
+    const PathMatrix& matrix = result.path.matrices[m];
+    double at[4];
+    for (size_t i = 0; i < 4; ++i) totals[i] += at[i] = points[i + 1].matrices[m].total;
+    const double size = points[0].matrices[m].absolute / std::sqrt(static_cast<double>(matrix.elements));
+    first += points[0].matrices[m].total;
+    square += size * size;
+    result.matrices.push_back({matrix.tensor, matrix.layer, term_of(points[0].matrices[m].total, at, h, size)});
+  }
+  result.total = term_of(first, totals, h, std::sqrt(square));
+  return result;
+}
+
+}  // namespace assay
