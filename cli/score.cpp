@@ -130,6 +130,7 @@ Outcome outcome_of(const ScoreModelResult& made, const Options& options) {
   outcome.result["interval"] = "windows";
   outcome.run_facts = {{"score_seconds", std::move(seconds)},
                        {"forward_seconds", made.forward_seconds},
+                       {"gradient_seconds", made.gradient_seconds},
                        {"decoding_seconds", made.decode_seconds},
                        {"encoding_seconds", made.encode_seconds}};
   add_units(made.units, outcome);
@@ -137,8 +138,8 @@ Outcome outcome_of(const ScoreModelResult& made, const Options& options) {
   for (const Scored& scored : made.scores)
     for (const std::string& note : scored.table.notes) outcome.text += fmt::format("{}: {}\n", scored.info.name, note);
   if (made.windows > 0) outcome.text += fmt::format("{} windows, {} tokens scored; ", made.windows, group_digits(made.tokens_scored));
-  outcome.text += fmt::format("shared: forward {:.1f} s, decoding {:.1f} s, encoding {:.1f} s\n", made.forward_seconds, made.decode_seconds,
-                              made.encode_seconds);
+  outcome.text += fmt::format("shared: forward {:.1f} s, gradients {:.1f} s, decoding {:.1f} s, encoding {:.1f} s\n", made.forward_seconds,
+                              made.gradient_seconds, made.decode_seconds, made.encode_seconds);
   return outcome;
 }
 

@@ -159,7 +159,9 @@ class Optimizer {
     table_.rows = table_rows(*model_.checkpoint, kCandidateTypes, Grouping::kTensor);
     CurvatureOptions curvature;
     curvature.token_fraction = options_.token_fraction;
-    ASSAY_ASSIGN(curvature_, predict_damage(model_, calibration_.windows, imatrix_, curvature, settings_, *store_, table_, progress_));
+    const ChangeSource changes(model_.network, imatrix_, ChangeOptions{memory_budget(settings_) / 16, settings_.threads});
+    ASSAY_ASSIGN(curvature_,
+                 predict_damage(model_, calibration_.windows, changes, imatrix_, curvature, settings_, *store_, table_, progress_));
     if (source_) ASSAY_TRY(scale_by_samples(*source_, table_, progress_));
     // Left as it is, a tensor costs nothing but its bytes.
     for (DamageRow& row : table_.rows) row.cells.push_back(DamageCell{model_.checkpoint->find(row.name)->type, 0, 0, false});

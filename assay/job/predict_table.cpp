@@ -16,10 +16,9 @@ CurvatureOptions curvature_options(CurvatureOptions options, const RunSettings& 
   return options;
 }
 
-Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows,
+Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows, const ChangeSource& changes,
                                       const std::shared_ptr<const Imatrix>& imatrix, const CurvatureOptions& wanted,
                                       const RunSettings& settings, UnitStore& store, DamageTable& table, Progress& progress) {
-  const ChangeSource changes(model.network, imatrix, ChangeOptions{memory_budget(settings) / 16, settings.threads});
   const CurvatureOptions curvature = curvature_options(wanted, settings);
   std::vector<CurvatureRequest> requests;
   std::string types;

@@ -5,11 +5,13 @@
 
 #include "assay/base/parallel.h"
 #include "assay/base/payload.h"
+#include "assay/base/sha256.h"
 #include "assay/job/table_rows.h"
 #include "assay/plan/presets.h"
 #include "assay/probe/changes.h"
 #include "assay/probe/input_squares.h"
 #include "assay/score/activation_score.h"
+#include "assay/score/gradient_run.h"
 #include "assay/score/importance_score.h"
 #include "assay/score/registry.h"
 #include "assay/score/spectrum.h"
@@ -18,6 +20,7 @@ namespace assay {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr double kGradientPass = 3;  // one forward and one backward, in forwards
 
 class Stopwatch {
  public:
@@ -105,7 +108,8 @@ class ScoreModel {
 
   Result<ScoreModelResult> run() {
     apply_settings(settings_);
-    ASSAY_ASSIGN(scores_, scores_named(options_.scores));
+    ASSAY_ASSIGN(auto named, scores_named(options_.scores));
+    for (auto& score : named) scores_.push_back(std::move(score));
     ASSAY_TRY(check());
     ASSAY_ASSIGN(model_, open_model(options_.model, settings_, progress_));
     if (needs_text_) {
@@ -114,12 +118,15 @@ class ScoreModel {
     ASSAY_ASSIGN(given_imatrix_, open_imatrix(options_.imatrix));
     ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings_, model_, progress_));
     store_ = std::make_unique<UnitStore>(std::move(store));
+    encoded_ =
+        std::make_unique<ChangeSource>(model_.network, given_imatrix_, ChangeOptions{memory_budget(settings_) / 16, settings_.threads});
     layers_ = layers_of(*model_.checkpoint, model_.network->hyper().layers);
     context_ = std::make_unique<ScoreContext>(ScoreContext{model_.network->hyper(), settings_.seed, settings_.threads});
     for (const auto& score : scores_) result_.scores.push_back({score->info(), {std::string(score->info().name), {}, 0, 0, {}}});
     ASSAY_TRY(activations());
     ASSAY_TRY(weights());
     ASSAY_TRY(changes());
+    ASSAY_TRY(gradients());
     ASSAY_TRY(curvature());
     if (needs_text_) {
       result_.tokens_scored = set_.tokens_scored;
@@ -127,6 +134,7 @@ class ScoreModel {
       result_.documents = set_.documents;
     }
     result_.units = store_->counts();
+    result_.encode_seconds = encoded_->encoding_seconds();
     return std::move(result_);
   }
 
@@ -315,7 +323,6 @@ class ScoreModel {
     for (const LayerNumbers& layer : layers_) matrices += layer.matrices.size();
     progress_.stage("types", matrices);
     const std::shared_ptr<const Imatrix> importance = given_imatrix_ ? given_imatrix_ : collected_;
-    const ChangeSource source(model_.network, given_imatrix_, ChangeOptions{memory_budget(settings_) / 16, settings_.threads});
     std::string types;
     for (const GgmlType type : options_.types) types += find_type(type)->name + std::string(",");
     std::vector<std::unique_ptr<UnitCache>> units;
@@ -331,7 +338,7 @@ class ScoreModel {
       DecodedLayer weights = decoded(layer, settings_.threads, result_.decode_seconds);
       for (size_t m = 0; m < layer.matrices.size(); ++m) {
         if (progress_.interrupted()) return fail(ErrorCode::kInterrupted, "score: interrupted between matrices");
-        ASSAY_TRY(change_rows(running, units, weights, layer.matrices[m], m, source));
+        ASSAY_TRY(change_rows(running, units, weights, layer.matrices[m], m));
         progress_.update(++done);
       }
     }
@@ -339,7 +346,7 @@ class ScoreModel {
   }
 
   Status change_rows(const std::vector<Running<ChangeScore>>& running, const std::vector<std::unique_ptr<UnitCache>>& units,
-                     DecodedLayer& weights, const MatrixShape& shape, size_t place, const ChangeSource& source) {
+                     DecodedLayer& weights, const MatrixShape& shape, size_t place) {
     const std::vector<GgmlType> types = usable_types(*model_.checkpoint->find(shape.tensor), options_.types);
     std::vector<at::Tensor> made(types.size());
     for (size_t s = 0; s < running.size(); ++s) {
@@ -350,8 +357,7 @@ class ScoreModel {
         std::vector<double> values;
         for (size_t t = 0; t < types.size(); ++t) {
           if (!made[t].defined()) {
-            const Stopwatch watch(result_.encode_seconds);
-            ASSAY_ASSIGN(made[t], source.requantized(shape.tensor, types[t]));
+            ASSAY_ASSIGN(made[t], encoded_->requantized(shape.tensor, types[t]));
           }
           const Stopwatch watch(table(running[s].place).seconds);
           const std::span<const float> change(made[t].const_data_ptr<float>(), matrix.values.size());
@@ -376,6 +382,45 @@ class ScoreModel {
     return {};
   }
 
+  // One gradient pass for all scores of gradients.
+  Status gradients() {
+    std::vector<std::shared_ptr<const GradientScore>> running;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < scores_.size(); ++i)
+      if (auto score = std::dynamic_pointer_cast<const GradientScore>(scores_[i])) {
+        running.push_back(std::move(score));
+        places.push_back(i);
+      }
+    if (running.empty()) return {};
+    std::vector<CurvatureRequest> requests;
+    std::string types;
+    for (const LayerNumbers& layer : layers_)
+      for (const MatrixShape& matrix : layer.matrices) {
+        requests.push_back({matrix.tensor, usable_types(*model_.checkpoint->find(matrix.tensor), options_.types)});
+        for (const GgmlType type : requests.back().types) types += find_type(type)->name + std::string(",");
+        types += ";";
+      }
+    UnitKey key = store_->key("gradient scores");
+    key.add("windows", fingerprint(set_.windows)).add("imatrix", given_imatrix_ ? fingerprint(*given_imatrix_) : "");
+    key.add("types", sha256_hex(types));
+    GradientScoreOptions how;
+    how.pass.seed = settings_.seed;
+    how.pass.memory = tile_memory(settings_);
+    how.product_compute = settings_.compute;
+    const auto units = store_->units(std::move(key));
+    ASSAY_ASSIGN(GradientScoreRun made, run_gradient_scores(
+                                            *model_.network, set_.windows, running, requests,
+                                            [&](const std::string& tensor, GgmlType type) { return encoded_->requantized(tensor, type); },
+                                            *context_, how, progress_, *units));
+    result_.gradient_seconds += made.losses.forward_seconds + made.losses.backward_seconds[0] + made.losses.backward_seconds[1];
+    for (size_t s = 0; s < running.size(); ++s) {
+      ScoreTable& out = table(places[s]);
+      out = std::move(made.tables[s]);
+      out.forward_equivalents = kGradientPass * passes();
+    }
+    return {};
+  }
+
   Status curvature() {
     for (const auto& one : of_kind<CurvatureScore>()) {
       DamageTable damage;
@@ -384,11 +429,10 @@ class ScoreModel {
       wanted.token_fraction = options_.token_fraction;
       wanted.samples = options_.samples;
       ASSAY_ASSIGN(const CurvatureTable made,
-                   predict_damage(model_, set_.windows, given_imatrix_, wanted, settings_, *store_, damage, progress_));
+                   predict_damage(model_, set_.windows, *encoded_, given_imatrix_, wanted, settings_, *store_, damage, progress_));
       ScoreTable& out = table(one.place);
       out.seconds = made.forward_seconds + made.product_seconds;
-      out.forward_equivalents = 3 * passes() * options_.samples;
-      result_.encode_seconds += made.change_seconds;
+      out.forward_equivalents = kGradientPass * passes() * options_.samples;
       for (const DamageRow& row : damage.rows) {
         ScoreRow fresh{row.name, row.tensors, model_.checkpoint->find(row.name)->elements(), {}};
         for (const DamageCell& cell : row.cells) fresh.cells.push_back({cell.type, cell.damage, cell.standard_error});
@@ -401,13 +445,14 @@ class ScoreModel {
   const ScoreModelOptions& options_;
   const RunSettings& settings_;
   Progress& progress_;
-  std::vector<std::unique_ptr<Score>> scores_;
+  std::vector<std::shared_ptr<Score>> scores_;
   bool needs_text_ = false;
   OpenModel model_;
   ProbeSet set_;
   std::shared_ptr<const Imatrix> given_imatrix_, collected_;
   std::unique_ptr<UnitStore> store_;
-  std::vector<LayerNumbers> layers_;  // without numbers
+  std::unique_ptr<ChangeSource> encoded_;  // each matrix once per type, for all scores
+  std::vector<LayerNumbers> layers_;       // without numbers
   std::unique_ptr<ScoreContext> context_;
   ScoreModelResult result_;
 };

@@ -19,8 +19,8 @@ std::vector<DamageRow> table_rows(const Checkpoint& checkpoint, const std::vecto
 // `options` with the seed, memory and numeric mode of a run.
 CurvatureOptions curvature_options(CurvatureOptions options, const RunSettings& settings);
 
-// Fills the damages and standard errors of `table` by curvature, with curvature_options().
-Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows,
+// Fills the damages and standard errors of `table` by curvature, with curvature_options(). `changes` were made with `imatrix`.
+Result<CurvatureTable> predict_damage(const OpenModel& model, std::span<const Window> windows, const ChangeSource& changes,
                                       const std::shared_ptr<const Imatrix>& imatrix, const CurvatureOptions& options,
                                       const RunSettings& settings, UnitStore& store, DamageTable& table, Progress& progress);
 

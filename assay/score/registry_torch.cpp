@@ -3,6 +3,7 @@
 #include "assay/base/text.h"
 #include "assay/score/activation_score.h"
 #include "assay/score/data_free_scores.h"
+#include "assay/score/gradient_scores.h"
 #include "assay/score/importance_score.h"
 #include "assay/score/nsds.h"
 #include "assay/score/nsds_ramp.h"
@@ -15,6 +16,11 @@ struct Entry {
   std::unique_ptr<Score> (*make)();
   bool in_default = true;
 };
+
+template <std::unique_ptr<GradientScore> (*make)()>
+std::unique_ptr<Score> made() {
+  return make();
+}
 
 constexpr Entry kEntries[] = {
     {random_score},
@@ -29,7 +35,7 @@ constexpr Entry kEntries[] = {
     {nsds_faithful_score, false},
     {nsds_ramp_score},
     {nsds_ramp_faithful_score, false},
-    {nsds_ramp_enhanced_score},
+    {nsds_ramp_enhanced_score, false},
     {weight_error_score},
     {importance_error_score},
     {imatrix_energy_score},
@@ -37,13 +43,25 @@ constexpr Entry kEntries[] = {
     {imatrix_zd_score},
     {imatrix_cosine_score},
     {block_influence_score},
-    {block_influence_rest_score},
+    {block_influence_rest_score, false},
     {block_influence_window_score, false},
     {norm_ratio_score},
     {stream_step_score, false},
     {unit_step_score, false},
     {lim_score},
     {lsaq_score},
+    {made<taylor1_score>, false},
+    {made<taylor1_absolute_score>},
+    {made<taylor2_score>},
+    {made<taylor2_true_fisher_score>, false},
+    {made<taylor12_score>, false},
+    {made<fisher_score>},
+    {made<true_fisher_score>, false},
+    {made<fisher_pruning_score>},
+    {made<true_fisher_pruning_score>, false},
+    {[]() -> std::unique_ptr<Score> { return llm_mq_score(2); }, false},
+    {[]() -> std::unique_ptr<Score> { return llm_mq_score(4); }, false},
+    {made<output_fisher_score>},
     {[]() -> std::unique_ptr<Score> { return std::make_unique<CurvatureScore>(); }},
 };
 
