@@ -7,6 +7,8 @@
 
 #include "assay/base/text.h"
 #include "assay/report/figure.h"
+#include "assay/score/name_scores.h"
+#include "assay/score/published_truth.h"
 #include "cli/command.h"
 #include "cli/results.h"
 #include "cli/table.h"
@@ -16,6 +18,7 @@ namespace {
 
 struct Options {
   CompareOptions compare;
+  std::string given, published, map;
   std::string scores = "default", types = "Q2_K,Q3_K,Q4_K,Q6_K", truth = "damage", sizes = "3.5,4.5,5.5", results;
   bool quick = false;
 };
@@ -190,8 +193,54 @@ Json result_json(const CompareResult& result) {
           {"interval", result.interval_unit}, {"notes", result.notes}};
 }
 
+// {score: {tensor or group: number}}
+Result<std::vector<GivenScore>> read_given(const std::string& path) {
+  std::vector<GivenScore> scores;
+  if (path.empty()) return scores;
+  ASSAY_ASSIGN(const std::string text, read_text_file(path));
+  const Json json = Json::parse(text, nullptr, false);
+  const std::string needed = "{\"score\": {\"blk.0.ffn_up.weight\": 1.5, ...}, ...}";
+  if (!json.is_object()) return fail(ErrorCode::kBadInput, {path, "is no JSON object", needed, ""});
+  for (const auto& [name, values] : json.items()) {
+    GivenScore score{name, {}};
+    if (!values.is_object()) return fail(ErrorCode::kBadInput, {path, "score " + printable(name) + " is no object", needed, ""});
+    for (const auto& [tensor, value] : values.items()) {
+      if (!value.is_number())
+        return fail(ErrorCode::kBadInput, {path, "score " + printable(name) + ", " + printable(tensor) + ": is no number", needed, ""});
+      score.values[tensor] = value.get<double>();
+    }
+    scores.push_back(std::move(score));
+  }
+  return scores;
+}
+
+// Scores of names and sizes alone against numbers that others published: no model is needed.
+Result<CompareResult> compare_published(const Options& options) {
+  CompareResult result;
+  ASSAY_ASSIGN(const auto table_file, open_file(options.published));
+  ASSAY_ASSIGN(const PublishedTable table, read_published_table(*table_file));
+  ASSAY_ASSIGN(const auto map_file, open_file(options.map));
+  ASSAY_ASSIGN(const std::vector<MappedTensor> map, read_tensor_map(*map_file));
+  ASSAY_ASSIGN(const PublishedTruth published, published_truth(table, map));
+  const TournamentTruth truth = tournament_truth(published);
+  std::vector<TournamentScore> scores;
+  for (const NameScore& score : name_scores()) {
+    scores.push_back(tournament_score(published, score));
+    result.scores.scores.push_back(
+        {{.name = score.name, .what = score.what, .source = score.source}, {std::string(score.name), {}, 0, 0, {}}});
+  }
+  TruthReport report;
+  report.items = truth.items.size();
+  ASSAY_ASSIGN(report.judgements, judge_scores(truth, scores, options.compare.tournament));
+  result.truths.push_back(std::move(report));
+  for (const std::string& tensor : published.not_run)
+    result.notes.push_back(tensor + " is left out: a block whose values are all alike was never run");
+  return result;
+}
+
 Status prepare(Options& options, const TextOptions& text, Context& context) {
   CompareOptions& compare = options.compare;
+  ASSAY_ASSIGN(compare.given, read_given(options.given));
   ASSAY_ASSIGN(compare.score.types, parse_types(options.types));
   compare.score.scores = split(options.scores, ',');
   compare.score.text = {text.path, text.windows};
@@ -216,11 +265,52 @@ Status prepare(Options& options, const TextOptions& text, Context& context) {
   return {};
 }
 
+Result<Outcome> report(const CompareResult& made, const Options& options, const std::vector<std::string>& inputs,
+                       const ResultsDirectory& results) {
+  Outcome outcome;
+  outcome.inputs = inputs;
+  if (made.noise_floor > 0) outcome.noise_floor = made.noise_floor;
+  outcome.result = result_json(made);
+  Json seconds = Json::object(), measured = Json::object();
+  for (const Scored& one : made.scores.scores) seconds[std::string(one.info.name)] = one.table.seconds;
+  for (const TruthReport& truth : made.truths) measured[std::string(name_of(truth.truth))] = truth.seconds;
+  outcome.run_facts = {{"score_seconds", std::move(seconds)}, {"truth_seconds", std::move(measured)}};
+  add_units(made.scores.units, outcome);
+  for (const TruthReport& truth : made.truths)
+    if (truth.truth != CompareTruth::kPlan) outcome.text += truth_text(made, truth);
+  outcome.text += plan_text(made);
+  const bool published = made.scores.windows == 0;
+  if (!published)
+    outcome.text += fmt::format("{} windows, {} tokens scored, {} documents; noise floor {:.2g}\n", made.scores.windows,
+                                group_digits(made.scores.tokens_scored), made.scores.documents, made.noise_floor);
+  for (const std::string& note : made.notes) outcome.text += "note: " + note + "\n";
+  if (!results.wanted()) return outcome;
+  const auto base = [](const std::string& path) { return std::filesystem::path(path).filename().string(); };
+  const std::string subtitle = published ? base(options.published)
+                                         : fmt::format("{}, {} tokens of {}", base(options.compare.score.model),
+                                                       group_digits(made.scores.tokens_scored), base(options.compare.score.text.path));
+  for (const TruthReport& truth : made.truths)
+    if (!truth.judgements.empty())
+      for (const char* const ending : {".svg", ".png"})
+        ASSAY_TRY(
+            write_figure(results.file(std::string(name_of(truth.truth)) + ending), figure_of(made, truth, subtitle), results.output()));
+  ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
+  outcome.report_file = results.file("report.json");
+  outcome.text += "report and figures in " + results.path() + "\n";
+  return outcome;
+}
+
 }  // namespace
 
 Run declare_compare(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->compare.score.model, kModelHelp)->required();
+  app.add_option("model", options->compare.score.model, kModelHelp);
+  app.add_option("--given", options->given, "JSON file of further scores: {score: {tensor or group: number}}, larger is worse");
+  CLI::Option* published = app.add_option("--published", options->published,
+                                          "one-at-a-time table that others measured (kld_results.csv), in place of a model and a text: "
+                                          "judges the scores that need only names and sizes");
+  app.add_option("--map", options->map, "with --published: its tensors.*.map")->needs(published);
+  published->needs(app.get_option("--map"));
   app.add_option("--truth", options->truth,
                  "what scores are judged by, comma-separated: damage (each matrix at each type), removal (each block, attention and "
                  "feed-forward left out), joint (random recipes), plan (the recipe solved from each score)")
@@ -233,45 +323,27 @@ Run declare_compare(CLI::App& app) {
   app.add_option("--sizes", options->sizes, "joint, plan: bits per weight")->capture_default_str();
   app.add_flag("--quick", options->quick, "4 windows and 60 recipes, unless told otherwise");
   app.add_option("--results", options->results, "directory, made if need be, for the report (report.json, report.txt) and figures");
-  auto text = add_text_options(app);
+  auto text = add_text_options(app, false);
+  app.add_option("--text,-f", text->path, kTextHelp);
   return [=](Context& context) -> Result<Outcome> {
     CompareOptions& compare = options->compare;
+    const ResultsDirectory results(options->results, context.common);
+    ASSAY_TRY(results.prepare({"report.json", "report.txt"}));
+    if (!options->published.empty()) {
+      compare.tournament.seed = context.common.seed;
+      ASSAY_ASSIGN(const CompareResult made, compare_published(*options));
+      return report(made, *options, {options->published, options->map}, results);
+    }
+    if (compare.score.model.empty() || text->path.empty())
+      return fail(ErrorCode::kUsage,
+                  {"compare", "needs a model and a text", "assay compare MODEL --text FILE, or --published FILE --map FILE", ""});
     ASSAY_TRY(locate_model(compare.score.model, context));
     ASSAY_TRY(locate_text(text->path, context));
     ASSAY_TRY(prepare(*options, *text, context));
-    const ResultsDirectory results(options->results, context.common);
-    ASSAY_TRY(results.prepare({"report.json", "report.txt"}));
     ASSAY_TRY(context.begin({compare.score.model, text->path, compare.score.imatrix}));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const CompareResult made, engine->compare_scores(compare, context.settings, context.progress));
-    Outcome outcome;
-    outcome.inputs = {compare.score.model, text->path, compare.score.imatrix};
-    outcome.noise_floor = made.noise_floor;
-    outcome.result = result_json(made);
-    Json seconds = Json::object(), measured = Json::object();
-    for (const Scored& one : made.scores.scores) seconds[std::string(one.info.name)] = one.table.seconds;
-    for (const TruthReport& report : made.truths) measured[std::string(name_of(report.truth))] = report.seconds;
-    outcome.run_facts = {{"score_seconds", std::move(seconds)}, {"truth_seconds", std::move(measured)}};
-    add_units(made.scores.units, outcome);
-    for (const TruthReport& report : made.truths)
-      if (report.truth != CompareTruth::kPlan) outcome.text += truth_text(made, report);
-    outcome.text += plan_text(made);
-    outcome.text += fmt::format("{} windows, {} tokens scored, {} documents; noise floor {:.2g}\n", made.scores.windows,
-                                group_digits(made.scores.tokens_scored), made.scores.documents, made.noise_floor);
-    for (const std::string& note : made.notes) outcome.text += "note: " + note + "\n";
-    if (!results.wanted()) return outcome;
-    const std::string subtitle =
-        fmt::format("{}, {} tokens of {}", std::filesystem::path(compare.score.model).filename().string(),
-                    group_digits(made.scores.tokens_scored), std::filesystem::path(text->path).filename().string());
-    for (const TruthReport& report : made.truths)
-      if (!report.judgements.empty())
-        for (const char* const ending : {".svg", ".png"})
-          ASSAY_TRY(
-              write_figure(results.file(std::string(name_of(report.truth)) + ending), figure_of(made, report, subtitle), results.output()));
-    ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
-    outcome.report_file = results.file("report.json");
-    outcome.text += "report and figures in " + options->results + "\n";
-    return outcome;
+    return report(made, *options, {compare.score.model, text->path, compare.score.imatrix, options->given}, results);
   };
 }
 

@@ -34,6 +34,7 @@ class Comparison {
   Result<CompareResult> run() {
     ASSAY_ASSIGN(result_.scores, score_model(options_.score, settings_, progress_));
     ASSAY_TRY(open());
+    ASSAY_TRY(add_given());
     for (const CompareTruth truth : options_.truths) {
       const auto begin = std::chrono::steady_clock::now();
       TruthReport report;
@@ -76,6 +77,24 @@ class Comparison {
     ASSAY_ASSIGN(result_.noise_floor, noise_floor(*store_, model_, set_.windows, settings_));
     changes_ = std::make_unique<ChangeSource>(model_.network, imatrix_, ChangeOptions{memory_budget(settings_) / 8, settings_.threads});
     rows_ = table_rows(*model_.checkpoint, options_.score.types, Grouping::kTensor);
+    return {};
+  }
+
+  Status add_given() {
+    for (const GivenScore& given : options_.given) {
+      Scored scored;
+      scored.info = {.name = given.name, .what = "given", .pooling = Pooling::kMean, .source = "given"};
+      scored.table.name = given.name;
+      for (const DamageRow& row : rows_)
+        for (const Grouping by : {Grouping::kTensor, Grouping::kGroup, Grouping::kLayer})
+          if (const auto value = given.values.find(group_of(row.name, by)); value != given.values.end()) {
+            scored.table.rows.push_back({row.name, {row.name}, elements(row.name), {{std::nullopt, value->second, 0}}});
+            break;
+          }
+      if (scored.table.rows.empty())
+        return fail(ErrorCode::kMismatch, {"score " + given.name, "names no tensor of this model", "names such as " + rows_[0].name, ""});
+      result_.scores.scores.push_back(std::move(scored));
+    }
     return {};
   }
 

@@ -2,6 +2,7 @@
 // follows (score/tournament.h). Torch-free header. Non-goals: printing, figures.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,8 +24,15 @@ inline std::string_view name_of(CompareTruth truth) {
   return kNames[static_cast<size_t>(truth)];
 }
 
+// A score that somebody else made: values by tensor, or by group (group_of); larger predicts more damage.
+struct GivenScore {
+  std::string name;
+  std::map<std::string, double> values;
+};
+
 struct CompareOptions {
   ScoreModelOptions score;
+  std::vector<GivenScore> given;
   std::vector<CompareTruth> truths = {CompareTruth::kDamage};
   uint32_t recipes = 120;                       // of kJoint, in all
   std::vector<double> sizes = {3.5, 4.5, 5.5};  // of kJoint and kPlan, bits per weight over all tensor bytes

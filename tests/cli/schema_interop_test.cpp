@@ -74,6 +74,9 @@ TEST(Schema, EveryCommandsResultFits) {
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"score", model + " --scores zd,kurt_boost --by layer"},
       {"score", "--list"},
+      {"compare", model + " --text " + evaluation +
+                      " --chunks 1 --ctx 128 --types Q4_K --scores random,size,curvature --truth damage,removal,joint,plan"
+                      " --recipes 9 --sizes 4.6"},
       {"download", "owner/model README.md"},
       {"plan", model + " --table table.json --bpw 5.5"},
       {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +
