@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 
 #include "assay/base/parallel.h"
 #include "assay/base/payload.h"
@@ -13,6 +14,7 @@
 #include "assay/score/activation_score.h"
 #include "assay/score/gradient_run.h"
 #include "assay/score/importance_score.h"
+#include "assay/score/input_score.h"
 #include "assay/score/registry.h"
 #include "assay/score/spectrum.h"
 
@@ -126,6 +128,7 @@ class ScoreModel {
     ASSAY_TRY(activations());
     ASSAY_TRY(weights());
     ASSAY_TRY(changes());
+    ASSAY_TRY(inputs());
     ASSAY_TRY(gradients());
     ASSAY_TRY(curvature());
     if (needs_text_) {
@@ -380,6 +383,92 @@ class ScoreModel {
       table_of.rows.push_back(std::move(row));
     }
     return {};
+  }
+
+  // Scores of a matrix and some rows of its inputs: matrices side by side, each on one thread.
+  Status inputs() {
+    const auto running = of_kind<InputScore>();
+    if (running.empty()) return {};
+    std::vector<const MatrixShape*> matrices;
+    for (const LayerNumbers& layer : blocks())
+      for (const MatrixShape& matrix : layer.matrices) matrices.push_back(&matrix);
+    progress_.stage("inputs", matrices.size());
+    std::vector<std::unique_ptr<UnitCache>> units;
+    std::vector<std::vector<std::optional<std::string>>> payloads(running.size());
+    bool missing = false;
+    for (size_t s = 0; s < running.size(); ++s) {
+      UnitKey key = store_->key("input score");
+      key.add("score", running[s].score->info().name).add("windows", fingerprint(set_.windows));
+      units.push_back(store_->units(std::move(key)));
+      for (const MatrixShape* const matrix : matrices) {
+        ASSAY_ASSIGN(std::optional<std::string> found, units[s]->find(matrix->tensor));
+        missing = missing || !found;
+        payloads[s].push_back(std::move(found));
+      }
+    }
+    units[0]->plan(matrices.size() * running.size());
+    std::map<std::string, at::Tensor> samples;
+    if (missing) {
+      ASSAY_ASSIGN(samples, sample_inputs());
+    }
+    const auto threads = static_cast<size_t>(settings_.threads > 0 ? settings_.threads : available_threads());
+    for (size_t begin = 0; begin < matrices.size(); begin += threads) {
+      if (progress_.interrupted()) return fail(ErrorCode::kInterrupted, "score: interrupted between matrices");
+      const size_t end = std::min(begin + threads, matrices.size());
+      std::vector<InputWork> work(end - begin, InputWork{std::vector<double>(running.size()), {}});
+      OneThread().parallel(end - begin, static_cast<int>(threads), [&](size_t i) {
+        const MatrixShape& shape = *matrices[begin + i];
+        if (const auto sample = samples.find(shape.tensor); sample != samples.end())
+          work[i].status = measure_inputs(running, shape, sample->second, payloads, begin + i, work[i].seconds);
+      });
+      for (size_t i = 0; i < work.size(); ++i) {
+        ASSAY_TRY(work[i].status);
+        for (size_t s = 0; s < running.size(); ++s) {
+          if (work[i].seconds[s] > 0) {
+            table(running[s].place).seconds += work[i].seconds[s];
+            ASSAY_TRY(units[s]->keep(matrices[begin + i]->tensor, *payloads[s][begin + i], work[i].seconds[s]));
+          }
+          if (!payloads[s][begin + i]) continue;
+          ASSAY_ASSIGN(const std::vector<double> value, numbers_from(*payloads[s][begin + i]));
+          table(running[s].place).rows.push_back(matrix_row(*matrices[begin + i], value.empty() ? 0 : value[0]));
+        }
+      }
+      progress_.update(end);
+    }
+    for (const auto& one : running) table(one.place).forward_equivalents = std::min(1.0, passes());
+    return {};
+  }
+  struct InputWork {
+    std::vector<double> seconds;  // of each score made now; 0: found
+    Status status;
+  };
+
+  Status measure_inputs(const std::vector<Running<InputScore>>& running, const MatrixShape& shape, const at::Tensor& sample,
+                        std::vector<std::vector<std::optional<std::string>>>& payloads, size_t place, std::vector<double>& seconds) const {
+    const ScoreContext alone{context_->hyper, context_->seed, 1};
+    ASSAY_ASSIGN(const std::vector<float> values, model_.checkpoint->read_float(*model_.checkpoint->find(shape.tensor), 1));
+    const MatrixView matrix{shape.tensor, shape.role, shape.rows, shape.columns, values, {}};
+    for (size_t s = 0; s < running.size(); ++s) {
+      if (payloads[s][place]) continue;
+      const Stopwatch watch(seconds[s]);
+      ASSAY_ASSIGN(const double value, running[s].score->value(matrix, sample, alone));
+      ASSAY_ASSIGN(payloads[s][place], numbers_payload(std::span(&value, 1), running[s].score->info().name));
+    }
+    return {};
+  }
+
+  // Some rows of every block matrix's input, spread over the first windows.
+  Result<std::map<std::string, at::Tensor>> sample_inputs() {
+    constexpr int64_t kRows = 256;
+    const Stopwatch watch(result_.forward_seconds);
+    const auto batch = std::span(set_.windows).first(std::min(windows_per_batch(set_.windows[0].tokens.size()), set_.windows.size()));
+    std::map<std::string, at::Tensor> samples;
+    ASSAY_TRY(run_blocks(*model_.network, batch, [&](int layer, Site site, const at::Tensor& x) {
+      const int64_t rows = std::min(kRows, x.size(0));
+      const at::Tensor places = (at::arange(rows, at::kLong) * x.size(0)).floor_divide(rows).to(x.device());
+      samples[model_.network->tensor_name(layer, site)] = x.index_select(0, places).to(at::kCPU, at::kFloat).contiguous();
+    }));
+    return samples;
   }
 
   // One gradient pass for all scores of gradients.

@@ -5,6 +5,7 @@
 #include "assay/score/data_free_scores.h"
 #include "assay/score/gradient_scores.h"
 #include "assay/score/importance_score.h"
+#include "assay/score/input_score.h"
 #include "assay/score/nsds.h"
 #include "assay/score/nsds_ramp.h"
 #include "assay/score/registry.h"
@@ -42,6 +43,8 @@ constexpr Entry kEntries[] = {
     {imatrix_entropy_score},
     {imatrix_zd_score},
     {imatrix_cosine_score},
+    {awq_loss_score},
+    {awq_gain_score, false},
     {block_influence_score},
     {block_influence_rest_score, false},
     {block_influence_window_score, false},

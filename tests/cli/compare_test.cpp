@@ -56,8 +56,7 @@ TEST(CompareCommand, RefusesWhatItCannotDo) {
   const auto dir = cli_test::scratch("compare-refused");
   std::ofstream(dir / "list.json") << "[1, 2]";
   std::ofstream(dir / "other.json") << R"({"mine": {"model.layers.0.mlp": 3}})";
-  const std::string small =
-      "compare demo/reference-9m --text demo/evaluation.txt --chunks 1 --ctx 64 --types Q4_K --store none";
+  const std::string small = "compare demo/reference-9m --text demo/evaluation.txt --chunks 1 --ctx 64 --types Q4_K --store none";
   const std::tuple<std::string, int, std::string> cases[] = {
       {"compare", 64, "needs a model and a text"},
       {"compare demo/reference-9m", 64, "needs a model and a text"},

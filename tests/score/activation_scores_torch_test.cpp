@@ -6,8 +6,10 @@
 #include <filesystem>
 
 #include "assay/engine.h"
+#include "assay/quant/group_rounding.h"
 #include "assay/score/activation_score.h"
 #include "assay/score/importance_score.h"
+#include "assay/score/input_score.h"
 #include "assay/score/registry.h"
 
 namespace assay {
@@ -100,6 +102,26 @@ TEST(ImportanceScores, AreTheStatistics) {
   EXPECT_NEAR(value(imatrix_entropy_score(), 0), -(0.75 * std::log2(0.75) + 0.25 * std::log2(0.25)), 1e-12);
   EXPECT_NEAR(value(imatrix_cosine_score(), 0), 2 * 3.0 / 10, 1e-12);  // the first block has none before it: its row is missing
   EXPECT_EQ(dynamic_cast<const ImportanceScore&>(*imatrix_cosine_score()).rows(imatrix, layers).size(), 1u);
+}
+
+// alpha = 0 is plain rounding; a column that carries most of the input is rounded finer as alpha grows, and the output's error falls.
+TEST(AwqLoss, ScalingSavesALoudColumn) {
+  at::manual_seed(5);
+  const at::Tensor w = at::randn({32, 128});
+  at::Tensor x = at::randn({64, 128});
+  x.select(1, 3).mul_(40);
+  const MatrixView matrix{"blk.0.ffn_up.weight", role_of("blk.0.ffn_up.weight"), 32, 128, {w.const_data_ptr<float>(), 32 * 128}, {}};
+  const auto losses = awq_search(matrix, x, 1);
+  ASSERT_EQ(losses.size(), 20u);
+  std::vector<float> rounded(w.const_data_ptr<float>(), w.const_data_ptr<float>() + w.numel());
+  for (size_t r = 0; r < 32; ++r) round_asymmetric(std::span(rounded).subspan(r * 128, 128), 128, 4);
+  const at::Tensor change = at::from_blob(rounded.data(), {32, 128}) - w;
+  const double plain = (x.matmul(change.t()).square().sum() / x.matmul(w.t()).square().sum()).item<double>();
+  EXPECT_NEAR(losses[0], plain, 1e-6 * plain);
+  EXPECT_LT(*std::min_element(losses.begin(), losses.end()), losses[0] / 3);
+  // A common factor of the inputs changes nothing but for the floor of s.
+  const auto louder = awq_search(matrix, 8 * x, 1);
+  for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(louder[i], losses[i], 1e-4 * losses[i]);
 }
 
 ScoreModelOptions small_run() {
