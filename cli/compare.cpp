@@ -123,38 +123,47 @@ std::string plan_text(const CompareResult& result) {
   return "truth: plan (KL of the recipe over that of the best one known, less 1)\n" + table.text() + "\n";
 }
 
-// Accuracy against cost; the Pareto front is a series of its own.
+// What a score costs, in words; scores of one kind share their passes.
+std::string_view cost_class(const Scored* scored) {
+  if (scored == nullptr || (!scored->info.needs_text && !scored->info.needs_gradients)) return "weights alone";
+  return scored->info.needs_gradients ? "a backward pass" : "a forward pass";
+}
+
+// Accuracy by score, best first, coloured by cost; those that nothing cheaper or as cheap beats are marked.
 Figure figure_of(const CompareResult& result, const TruthReport& report, const std::string& subtitle) {
+  constexpr std::string_view kClasses[] = {"weights alone", "a forward pass", "a backward pass"};
   Figure figure;
-  figure.title = fmt::format("Scores against measured {}: accuracy and cost", name_of(report.truth));
+  figure.title = fmt::format("Which scores predict {}", name_of(report.truth));
   figure.subtitle = subtitle;
-  figure.x = {"cost beside what scores share", "seconds", AxisScale::kLog10};
-  figure.y = {"Spearman within types"};
-  figure.y.reach = {0, 1};
-  Points front{"nothing cheaper is better", {}}, rest{"others", {}};
-  struct Place {
-    double seconds = 0;
-    const ScoreJudgement* judgement = nullptr;
+  figure.x = {"Spearman within types"};
+  figure.x.reach = {0, 1};
+  figure.y.scale = AxisScale::kCategories;
+  Points series[std::size(kClasses)];
+  double best[std::size(kClasses)];
+  std::fill(std::begin(best), std::end(best), -2);
+  const auto class_of = [&](const ScoreJudgement& one) {
+    return static_cast<size_t>(std::find(std::begin(kClasses), std::end(kClasses), cost_class(find_scored(result, one.name))) -
+                               std::begin(kClasses));
   };
-  std::vector<Place> places;
-  for (const ScoreJudgement& one : report.judgements)
-    if (const Scored* scored = find_scored(result, one.name); scored != nullptr && one.within_type.spearman.value)
-      places.push_back({std::max(1e-3, scored->table.seconds), &one});
-  for (const Place& place : places) {
-    const RankStatistic& rho = place.judgement->within_type.spearman;
-    const bool beaten = std::any_of(places.begin(), places.end(), [&](const Place& other) {
-      const double value = *other.judgement->within_type.spearman.value;
-      return other.seconds <= place.seconds && value > *rho.value;
-    });
-    Point point{place.seconds, *rho.value, {}, {}, place.judgement->name};
-    if (rho.over_blocks) point.y_interval = {rho.over_blocks->low, rho.over_blocks->high};
-    (beaten ? rest : front).points.push_back(std::move(point));
+  const std::vector<const ScoreJudgement*> order = ordered(report);
+  for (const ScoreJudgement* const one : order)
+    if (const auto& value = one->within_type.spearman.value)
+      for (size_t c = class_of(*one); c < std::size(kClasses); ++c) best[c] = std::max(best[c], *value);
+  for (const ScoreJudgement* const one : order) {
+    const RankStatistic& rho = one->within_type.spearman;
+    if (!rho.value) continue;
+    const size_t c = class_of(*one);
+    Point point{*rho.value, static_cast<double>(figure.y.categories.size()), {}, {}, *rho.value >= best[c] ? "front" : ""};
+    if (rho.over_blocks) point.x_interval = {rho.over_blocks->low, rho.over_blocks->high};
+    figure.y.categories.push_back(one->name);
+    series[c].name = kClasses[c];
+    series[c].points.push_back(std::move(point));
   }
-  figure.series = {std::move(front), std::move(rest)};
-  figure.references.push_back({ReferenceKind::kHorizontal, 0, "no relation"});
-  figure.footnote = "Bars are 95 % intervals over layers. Seconds below 0.001 are drawn there.";
-  figure.width = 760;
-  figure.height = 460;
+  for (Points& one : series)
+    if (!one.points.empty()) figure.series.emplace_back(std::move(one));
+  figure.references.push_back({ReferenceKind::kVertical, 0, "no relation"});
+  figure.footnote = "Bars are 95 % intervals over layers. Front: nothing that costs as little predicts better.";
+  figure.height = 60 + 18.0 * static_cast<double>(figure.y.categories.size());
   return figure;
 }
 
