@@ -12,6 +12,7 @@
 #include "assay/job/probe_variants.h"
 #include "assay/job/quantize_codes.h"
 #include "assay/job/score_model.h"
+#include "assay/job/study_pqi.h"
 #include "assay/job/study_qpsa.h"
 
 namespace assay {
@@ -33,6 +34,7 @@ class Engine {
   virtual Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, const RunSettings& settings,
                                                      Progress& progress) = 0;
   virtual Result<StudyQpsaResult> study_qpsa(const StudyQpsaOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<StudyPqiResult> study_pqi(const StudyPqiOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) = 0;
 };
 

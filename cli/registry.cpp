@@ -48,7 +48,9 @@ const std::vector<Command>& all_commands() {
        "  assay probe demo/reference-9m --variants demo/variants.yaml --name \"block 3 at Q2_K\" --write edited.gguf\n",
        declare_probe, true},
       {"study", "a pre-registered study and its verdict",
-       "  assay study qpsa q4.gguf --text demo/evaluation.txt --config studies/qpsa_demo.yaml --quick\n", declare_study},
+       "  assay study qpsa q4.gguf --text demo/evaluation.txt --config studies/qpsa_demo.yaml --quick\n"
+       "  assay study pqi demo/reference-9m --text demo/evaluation.txt --config studies/pqi_demo.yaml --results results/pqi\n",
+       declare_study},
       {"score", "sensitivity scores of every matrix or layer: data-free, activations, curvature",
        "  assay score demo/reference-9m --text demo/calibration.txt --chunks 4\n"
        "  assay score demo/reference-9m --scores kurtosis,nsds --by layer\n"

@@ -1,215 +1,73 @@
 // `assay study`: pre-registered studies.
+#include "cli/study.h"
+
 #include <fmt/format.h>
 
-#include <filesystem>
+#include <algorithm>
 
-#include "assay/base/text.h"
-#include "assay/study/qpsa_figures.h"
-#include "cli/command.h"
-#include "cli/results.h"
 #include "cli/table.h"
 
 namespace assay::cli {
 namespace {
 
-std::string interval_text(const std::optional<std::pair<double, double>>& interval) {
-  return interval ? fmt::format(" [{:.3g}, {:.3g}]", interval->first, interval->second) : "";
-}
-
-void add_layers(const QpsaResult& result, std::string& text) {
-  std::vector<std::string> header = {"layer"};
-  for (const QpsaMethod& method : result.methods)
-    if (!method.scores.empty()) header.push_back(method.name);
-  if (header.size() == 1) return;
-  if (!result.quadrants.empty()) header.emplace_back("quadrant");
-  Table table(header);
-  for (int layer = 0; layer < result.layers; ++layer) {
-    const auto at = static_cast<size_t>(layer);
-    std::vector<std::string> row = {std::to_string(layer)};
-    for (const QpsaMethod& method : result.methods) {
-      if (method.scores.empty()) continue;
-      std::string cell = std::isfinite(method.scores[at]) ? fmt::format("{:.3g}", method.scores[at]) : "";
-      if (!method.errors.empty()) cell += fmt::format(" +- {:.1g}", method.errors[at]);
-      row.push_back(std::move(cell));
-    }
-    if (!result.quadrants.empty()) row.push_back(result.quadrants[at]);
-    table.add(std::move(row));
-  }
-  text += table.text() + "\n";
-}
-
-void add_pruning(const QpsaResult& result, std::string& text) {
-  if (result.pruning.empty()) return;
-  std::vector<int> ks;
-  std::vector<std::string> methods;
-  for (const QpsaPruning& one : result.pruning) {
-    if (std::find(ks.begin(), ks.end(), one.k) == ks.end()) ks.push_back(one.k);
-    if (std::find(methods.begin(), methods.end(), one.method) == methods.end()) methods.push_back(one.method);
-  }
-  std::sort(ks.begin(), ks.end());
-  std::vector<std::string> header = {"perplexity ratio without the K least important"};
-  for (const int k : ks) header.push_back("K=" + std::to_string(k));
-  Table table(header);
-  for (const std::string& method : methods) {
-    std::vector<std::string> row = {method};
-    for (const int k : ks) {
-      std::string cell;
-      for (const QpsaPruning& one : result.pruning)
-        if (one.method == method && one.k == k) cell = fmt::format("{:.4g}{}", one.ppl_ratio, interval_text(one.quartiles));
-      row.push_back(std::move(cell));
-    }
-    table.add(std::move(row));
-  }
-  text += table.text() + "\n";
-}
-
-void add_regions(const QpsaResult& result, std::string& text) {
-  if (result.regions.empty()) return;
-  Table table({"bytes of", "region", "share of bytes", "share of score", "weights changed", "not finite"});
-  for (const QpsaRegion& one : result.regions)
-    table.add({one.type, one.region, fmt::format("{:.1f} %", 100 * one.share_of_bytes), fmt::format("{:.1f} %", 100 * one.share_of_score),
-               fmt::format("{:.1f}", one.mean_weights_changed), group_digits(one.non_finite)});
-  text += table.text() + "\n";
-}
-
-void add_convergence(const QpsaResult& result, std::string& text) {
-  if (result.convergence.empty()) return;
-  const auto number = [](const std::optional<double>& value) { return value ? fmt::format("{:.3f}", *value) : ""; };
-  Table table({"convergence", "N", "rho to the largest", "split half", "relative error", "same top 4", "same bottom 5"});
-  for (const QpsaConvergence& one : result.convergence)
-    table.add({one.method, group_digits(one.samples), number(one.rho_to_largest), number(one.split_half),
-               fmt::format("{:.1f} %", 100 * one.mean_relative_error), one.same_top_4 ? "yes" : "no", one.same_bottom_5 ? "yes" : "no"});
-  text += table.text() + "\n";
-}
-
-void add_shortcut(const QpsaResult& result, std::string& text) {
-  if (!result.shortcut) return;
-  const QpsaShortcut& s = *result.shortcut;
-  text += fmt::format(
-      "One gradient in place of {} runs ({:.0f} times cheaper): |g step| against {} measured weights: rho {:.4f}, sum ratio {:.4f}, second "
-      "order {:.1f} %; layer scores rho {:.3f} on the same samples, {:.3f} between the samples and all {} weights.\n",
-      group_digits(static_cast<uint64_t>(s.naive_forward_equivalents)), s.naive_forward_equivalents / s.forward_equivalents,
-      group_digits(s.weights_compared), s.rho_weights.value_or(0), s.sum_ratio, 100 * s.second_order_share, s.rho_layers_same.value_or(0),
-      s.rho_layers_all.value_or(0), group_digits(s.weights_scored));
-}
-
-void add_verdicts(const QpsaResult& result, std::string& text) {
-  Table table({"criterion", "statistic", "rule", "measured", "outcome"});
-  for (const Verdict& verdict : result.verdicts)
-    table.add({verdict.criterion.name, verdict.criterion.statistic,
-               fmt::format("{} {:g}", verdict.criterion.rule == Criterion::Rule::kBelow ? "<" : ">=", verdict.criterion.threshold),
-               verdict.measured ? fmt::format("{:.4g}{}", verdict.measured->value, interval_text(verdict.measured->interval)) : "",
-               std::string(name_of(verdict.outcome))});
-  text += "\n" + table.text();
-  text += fmt::format("Overall: {}.{}\n", name_of(result.outcome),
-                      result.post_hoc ? " The criteria were changed after the first measurement: post hoc." : "");
-}
-
-std::string text_of(const StudyQpsaResult& study) {
-  const QpsaResult& result = study.result;
-  std::string text;
-  add_layers(result, text);
-  add_regions(result, text);
-  add_pruning(result, text);
-  add_convergence(result, text);
-  add_shortcut(result, text);
-  add_verdicts(result, text);
-  text += fmt::format(
-      "perplexity {:.4f} on {} tokens, noise floor {:.2g}; {} samples per matrix, {} of them not finite; {:.0f} forward passes\n",
-      result.base_ppl, group_digits(result.tokens_scored), result.noise_floor, group_digits(result.samples),
-      group_digits(result.non_finite), study.forward_equivalents);
-  for (const std::string& note : result.notes) text += "note: " + note + "\n";
-  return text;
-}
-
-struct Options {
-  StudyQpsaOptions study;
-  std::string name = "qpsa", config, rankings, only, layers, methods, k, results;
-  std::optional<uint64_t> samples;
+struct Study {
+  std::string name;
+  std::vector<const CLI::Option*> own;  // options that no other study has
+  StudyRun run;
 };
 
-Status prepare(Options& options, const TextOptions& text, const Common& common) {
-  QpsaConfig& config = options.study.config;
-  if (!options.config.empty()) {
-    ASSAY_ASSIGN(config, read_qpsa_config(options.config));
+Study declared(CLI::App& app, const char* name, StudyRun (*declare)(CLI::App&)) {
+  const std::vector<CLI::Option*> before = app.get_options();
+  Study study{name, {}, declare(app)};
+  for (CLI::Option* const option : app.get_options()) {
+    if (std::find(before.begin(), before.end(), option) != before.end()) continue;
+    option->group("Only for the study " + study.name);
+    study.own.push_back(option);
   }
-  if (options.samples) config.samples = *options.samples;
-  if (!options.layers.empty()) {
-    ASSAY_ASSIGN(config.layers, parse_layers(options.layers));
-  }
-  if (!options.methods.empty()) config.methods = split(options.methods, ',');
-  if (!options.k.empty()) {
-    config.k.clear();
-    for (const std::string& one : split(options.k, ',')) config.k.push_back(std::atoi(one.c_str()));
-    if (std::any_of(config.k.begin(), config.k.end(), [](int k) { return k < 1; }))
-      return fail(ErrorCode::kUsage, {"--k", "is " + printable(options.k), "numbers of layers, e.g. 1,2,4,8", ""});
-  }
-  if (!options.rankings.empty()) {
-    ASSAY_ASSIGN(config.rankings, read_rankings(options.rankings));
-  }
-  if (common.seed != 0) config.seed = common.seed;
-  using Only = StudyQpsaOptions::Only;
-  const std::map<std::string, Only> stages = {{"", Only::kAll},        {"score", Only::kScore}, {"baseline", Only::kBaseline},
-                                              {"prune", Only::kPrune}, {"loop", Only::kLoop},   {"convergence", Only::kConvergence}};
-  options.study.only = stages.at(options.only);
-  options.study.text = {text.path, text.windows};
-  if (options.study.text.windows.max_tokens == 0 && options.study.text.windows.chunks == 0) options.study.text.windows.max_tokens = 500;
-  return {};
-}
-
-Status write_results(const Options& options, const QpsaResult& result, const ResultsDirectory& results, Outcome& outcome) {
-  const std::string subtitle =
-      fmt::format("{}, {} tokens, {} samples per matrix", std::filesystem::path(options.study.model).filename().string(),
-                  result.tokens_scored, result.samples);
-  const OutputOptions output = results.output();
-  ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result, results.path(), subtitle, output));
-  Json rankings = Json::object();
-  for (const QpsaMethod& method : result.methods) rankings[method.name] = method.ranking;
-  ASSAY_TRY(write_text_file(results.file("rankings.json"), rankings.dump(1) + "\n", output));
-  ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, output));
-  outcome.report_file = results.file("report.json");
-  outcome.text += fmt::format("report.json, report.txt, rankings.json and {} figures in {}\n", figures.size() / 2, results.path());
-  return {};
+  return study;
 }
 
 }  // namespace
 
+std::string interval_text(const std::optional<std::pair<double, double>>& interval) {
+  return interval ? fmt::format(" [{:.3g}, {:.3g}]", interval->first, interval->second) : "";
+}
+
+std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome outcome, bool post_hoc) {
+  Table table({"criterion", "statistic", "rule", "measured", "outcome"});
+  for (const Verdict& verdict : verdicts)
+    table.add({verdict.criterion.name, verdict.criterion.statistic,
+               fmt::format("{} {:g}", verdict.criterion.rule == Criterion::Rule::kBelow ? "<" : ">=", verdict.criterion.threshold),
+               verdict.measured ? fmt::format("{:.4g}{}", verdict.measured->value, interval_text(verdict.measured->interval)) : "",
+               std::string(name_of(verdict.outcome))});
+  return "\n" + table.text() +
+         fmt::format("Overall: {}.{}\n", name_of(outcome),
+                     post_hoc ? " The criteria were changed after the first measurement: post hoc." : "");
+}
+
 Run declare_study(CLI::App& app) {
-  auto options = std::make_shared<Options>();
-  app.add_option("study", options->name, "which study: qpsa")->required()->check(CLI::IsMember({"qpsa"}));
-  app.add_option("model", options->study.model, "GGUF file or Hugging Face directory")->required();
+  auto options = std::make_shared<StudyOptions>();
+  app.add_option("study", options->name, "which study: qpsa or pqi")->required()->check(CLI::IsMember({"qpsa", "pqi"}));
+  app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--config", options->config, "protocol and criteria (studies/*.yaml)");
-  app.add_option("--only", options->only, "one stage and what it needs")
-      ->check(CLI::IsMember({"score", "baseline", "prune", "loop", "convergence"}));
-  app.add_flag("--quick", options->study.quick, "few samples; the gradient gives the level score");
-  app.add_option("--methods", options->methods, "scores to make, comma-separated: qpsa_byte,qpsa_level");
-  app.add_option("--rankings", options->rankings, "JSON file {method: [layers, most important first]}");
-  app.add_option("--k", options->k, "layers to leave out, e.g. 1,2,4,8");
+  app.add_flag("--quick", options->quick, "minutes instead of a quarter of an hour: fewer samples, windows, types");
   app.add_option("--layers", options->layers, "only these, e.g. 0-5,9");
-  app.add_option("--samples-per-matrix", options->samples, "weights and bytes drawn from each matrix");
   app.add_option("--results", options->results,
-                 "directory, made if need be, for the report (report.json), the tables (report.txt), the rankings and the figures");
-  auto text = add_text_options(app);
+                 "directory, made if need be, for the report (report.json), the tables (report.txt), rankings and figures");
+  options->text = add_text_options(app);
+  auto studies = std::make_shared<std::vector<Study>>();
+  studies->push_back(declared(app, "qpsa", declare_study_qpsa));
+  studies->push_back(declared(app, "pqi", declare_study_pqi));
   return [=](Context& context) -> Result<Outcome> {
-    ASSAY_TRY(locate_model(options->study.model, context));
-    ASSAY_TRY(locate_text(text->path, context));
-    ASSAY_TRY(context.begin({options->study.model, text->path, options->config, options->rankings}));
-    ASSAY_TRY(prepare(*options, *text, context.common));
-    const ResultsDirectory results(options->results, context.common);
-    ASSAY_TRY(results.prepare({"report.json", "report.txt", "rankings.json"}));
-    ASSAY_ASSIGN(Engine * engine, context.engine());
-    ASSAY_ASSIGN(const StudyQpsaResult result, engine->study_qpsa(options->study, context.settings, context.progress));
-    Outcome outcome;
-    outcome.inputs = {options->study.model, options->study.text.path, options->config, options->rankings};
-    outcome.noise_floor = result.result.noise_floor;
-    outcome.result = to_json(result.result);
-    Json stages = Json::object();
-    for (const auto& [name, seconds] : result.stage_seconds) stages[name] = seconds;
-    outcome.run_facts = {{"stage_seconds", std::move(stages)}, {"forward_equivalents", result.forward_equivalents}};
-    add_units(result.units, outcome);
-    outcome.text = text_of(result);
-    if (results.wanted()) ASSAY_TRY(write_results(*options, result.result, results, outcome));
-    return outcome;
+    for (const Study& study : *studies)
+      for (const CLI::Option* const option : study.own)
+        if (study.name != options->name && option->count() > 0)
+          return fail(ErrorCode::kUsage,
+                      {option->get_name(), "belongs to the study " + study.name, "the study asked for is " + options->name, ""});
+    const auto chosen = std::find_if(studies->begin(), studies->end(), [&](const Study& study) { return study.name == options->name; });
+    ASSAY_TRY(locate_model(options->model, context));
+    ASSAY_TRY(locate_text(options->text->path, context));
+    return chosen->run(*options, context);
   };
 }
 

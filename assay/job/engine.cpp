@@ -42,6 +42,9 @@ class TorchEngine final : public Engine {
   Result<StudyQpsaResult> study_qpsa(const StudyQpsaOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::study_qpsa(options, settings, progress); });
   }
+  Result<StudyPqiResult> study_pqi(const StudyPqiOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::study_pqi(options, settings, progress); });
+  }
   Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::optimize(options, settings, progress); });
   }

@@ -2,12 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "assay/base/sha256.h"
 #include "assay/file/atomic_writer.h"
 #include "assay/file/json_object.h"
 #include "assay/file/json_text.h"
 #include "assay/file/yaml_text.h"
 #include "assay/probe/variant_families.h"
+#include "assay/study/criterion_io.h"
 
 namespace assay {
 namespace {
@@ -26,18 +26,6 @@ Status read_list(const JsonObject& object, std::string_view key, std::vector<T>&
     out.push_back(std::move(item));
   }
   return {};
-}
-
-Result<Criterion> parse_criterion(const json& node, const JsonPlace& place) {
-  constexpr std::string_view kKeys[] = {"name", "statistic", "below", "at_least"};
-  ASSAY_ASSIGN(const JsonObject object, JsonObject::open(node, place, kKeys));
-  Criterion criterion;
-  ASSAY_ASSIGN(criterion.name, object.text("name", kLongestName));
-  ASSAY_ASSIGN(criterion.statistic, object.text("statistic", kLongestName));
-  if (object.has("below") == object.has("at_least")) return place.refuse("has both or neither of below and at_least", "one of them");
-  criterion.rule = object.has("below") ? Criterion::Rule::kBelow : Criterion::Rule::kAtLeast;
-  ASSAY_ASSIGN(criterion.threshold, object.real(object.has("below") ? "below" : "at_least", -1e12, 1e12));
-  return criterion;
 }
 
 Result<bool> parse_flag(const json& node, const JsonPlace& place) {
@@ -91,7 +79,7 @@ Result<QpsaConfig> parse(const json& tree, const std::string& who) {
   if (const json* rankings = object.find("rankings")) {
     ASSAY_ASSIGN(config.rankings, parse_rankings(*rankings, object.place("rankings")));
   }
-  ASSAY_TRY(read_list(object, "criteria", config.criteria, parse_criterion));
+  ASSAY_TRY(read_criteria(object, "criteria", config.criteria));
   return config;
 }
 
@@ -142,12 +130,6 @@ Result<std::map<std::string, std::vector<int>>> read_rankings(const std::string&
   return parse_rankings(plain, place);
 }
 
-std::string criteria_hash(const QpsaConfig& config) {
-  Sha256 hash;
-  for (const Criterion& one : config.criteria.empty() ? default_criteria() : config.criteria)
-    hash.add(one.name + '|' + one.statistic + '|' + (one.rule == Criterion::Rule::kBelow ? "<" : ">=") + std::to_string(one.threshold) +
-             ';');
-  return hash.hex();
-}
+std::string criteria_hash(const QpsaConfig& config) { return hash_of(config.criteria.empty() ? default_criteria() : config.criteria); }
 
 }  // namespace assay

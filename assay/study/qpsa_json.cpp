@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "assay/study/criterion_io.h"
 #include "assay/study/qpsa_result.h"
 
 namespace assay {
@@ -21,16 +22,6 @@ Json method_json(const QpsaMethod& method) {
           {"split_half", method.split_half ? Json(method.split_half->rho) : Json()},
           {"split_half_ci95", method.split_half ? pair(method.split_half->interval) : Json()},
           {"forward_equivalents", method.forward_equivalents}};
-}
-
-Json verdict_json(const Verdict& verdict) {
-  Json json = {{"name", verdict.criterion.name},
-               {"statistic", verdict.criterion.statistic},
-               {verdict.criterion.rule == Criterion::Rule::kBelow ? "below" : "at_least", verdict.criterion.threshold},
-               {"outcome", name_of(verdict.outcome)}};
-  json["value"] = verdict.measured ? Json(verdict.measured->value) : Json();
-  json["ci95"] = verdict.measured ? pair(verdict.measured->interval) : Json();
-  return json;
 }
 
 }  // namespace
@@ -78,7 +69,7 @@ Json to_json(const QpsaResult& result) {
                        {"mean_weights_changed", one.mean_weights_changed}});
   for (const Statistic& one : result.statistics)
     statistics.push_back({{"name", one.name}, {"value", one.value}, {"ci95", pair(one.interval)}});
-  for (const Verdict& verdict : result.verdicts) verdicts.push_back(verdict_json(verdict));
+  for (const Verdict& verdict : result.verdicts) verdicts.push_back(to_json(verdict));
   json["methods"] = std::move(methods);
   json["correlations"] = std::move(correlations);
   json["pruning"] = std::move(pruning);

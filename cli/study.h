@@ -1,0 +1,30 @@
+// The studies of `assay study NAME MODEL`: one file each, and what they share. study.cpp picks the one that was named and refuses options
+// of the others. Internal to cli/. Non-goals: what a study measures (assay/job/study_*.h).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cli/command.h"
+
+namespace assay::cli {
+
+// Options of every study.
+struct StudyOptions {
+  std::string name, model, config, layers, results;
+  bool quick = false;
+  std::shared_ptr<TextOptions> text;
+};
+
+using StudyRun = std::function<Result<Outcome>(const StudyOptions& options, Context& context)>;
+
+// Adds the options that only this study has.
+StudyRun declare_study_pqi(CLI::App& app);
+StudyRun declare_study_qpsa(CLI::App& app);
+
+// "fails 0.93 [0.91, 0.95] >= 0.8": criteria with what was measured, and the verdict of all.
+std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome outcome, bool post_hoc);
+std::string interval_text(const std::optional<std::pair<double, double>>& interval);
+
+}  // namespace assay::cli
