@@ -298,11 +298,10 @@ Result<Outcome> report(const CompareResult& made, const Options& options, const 
   const std::string subtitle = published ? base(options.published)
                                          : fmt::format("{}, {} tokens of {}", base(options.compare.score.model),
                                                        group_digits(made.scores.tokens_scored), base(options.compare.score.text.path));
+  std::vector<NamedFigure> figures;
   for (const TruthReport& truth : made.truths)
-    if (!truth.judgements.empty())
-      for (const char* const ending : {".svg", ".png"})
-        ASSAY_TRY(
-            write_figure(results.file(std::string(name_of(truth.truth)) + ending), figure_of(made, truth, subtitle), results.output()));
+    if (!truth.judgements.empty()) figures.emplace_back(name_of(truth.truth), figure_of(made, truth, subtitle));
+  ASSAY_TRY(write_figures(results.path(), figures, results.output()));
   ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
   outcome.report_file = results.file("report.json");
   outcome.text += "report and figures in " + results.path() + "\n";

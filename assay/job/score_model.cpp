@@ -1,12 +1,12 @@
 #include "assay/job/score_model.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 
 #include "assay/base/parallel.h"
 #include "assay/base/payload.h"
 #include "assay/base/sha256.h"
+#include "assay/base/stopwatch.h"
 #include "assay/job/table_rows.h"
 #include "assay/plan/presets.h"
 #include "assay/probe/changes.h"
@@ -21,20 +21,7 @@
 namespace assay {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr double kGradientPass = 3;  // one forward and one backward, in forwards
-
-class Stopwatch {
- public:
-  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
-  ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - begin_).count(); }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
- private:
-  double& seconds_;
-  Clock::time_point begin_ = Clock::now();
-};
 
 Result<std::string> numbers_payload(std::span<const double> numbers, std::string_view what) {
   PayloadWriter writer;

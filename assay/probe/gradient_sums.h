@@ -4,24 +4,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <chrono>
 #include <span>
 
+#include "assay/base/stopwatch.h"
 #include "assay/probe/gradient_pass.h"
 
 namespace assay {
-
-class Stopwatch {
- public:
-  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
-  ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
- private:
-  double& seconds_;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
 
 // What the readers of a pass want together, and how they get it.
 class GradientReaders {

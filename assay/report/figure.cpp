@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "assay/base/text.h"
 #include "assay/report/legend.h"
@@ -158,6 +159,19 @@ Status write_figure(const std::string& path, const Figure& figure, const OutputO
 
 Status write_figure(const std::string& path, const Chart& chart, const OutputOptions& options) {
   return write_drawing(path, draw(chart), options);
+}
+
+Result<std::vector<std::string>> write_figures(const std::string& directory, const std::vector<NamedFigure>& figures,
+                                               const OutputOptions& options) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);  // where it cannot be made, writing says so
+  std::vector<std::string> paths;
+  for (const auto& [name, figure] : figures)
+    for (const char* const ending : {".svg", ".png"}) {
+      paths.push_back((std::filesystem::path(directory) / (name + ending)).string());
+      ASSAY_TRY(write_figure(paths.back(), figure, options));
+    }
+  return paths;
 }
 
 }  // namespace assay

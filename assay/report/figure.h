@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -112,5 +113,10 @@ Result<std::string> to_svg(const Chart& chart);
 // As .svg or .png, by the ending of `path`, whole or not at all. Errors: those above; kUnsupported: no librsvg for a .png; kIo.
 Status write_figure(const std::string& path, const Figure& figure, const OutputOptions& options = {});
 Status write_figure(const std::string& path, const Chart& chart, const OutputOptions& options = {});
+
+// Each as NAME.svg and NAME.png into `directory`, which is made; returns their paths.
+using NamedFigure = std::pair<std::string, Figure>;
+Result<std::vector<std::string>> write_figures(const std::string& directory, const std::vector<NamedFigure>& figures,
+                                               const OutputOptions& options = {});
 
 }  // namespace assay

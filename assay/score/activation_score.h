@@ -29,6 +29,13 @@ class ActivationScore : public Score {
                                        const ScoreContext& context) const = 0;
 };
 
+// One row per block: its sum over the last number, which is what all were counted over.
+inline std::vector<ScoreRow> layer_means(std::span<const double> sums, std::span<const LayerNumbers> layers) {
+  std::vector<ScoreRow> rows;
+  for (const LayerNumbers& layer : layers) rows.push_back(layer_row(layer, sums[static_cast<size_t>(layer.layer)] / sums.back()));
+  return rows;
+}
+
 std::unique_ptr<Score> block_influence_score();         // block_influence_torch.cpp
 std::unique_ptr<Score> block_influence_rest_score();    // the same without each window's first token
 std::unique_ptr<Score> block_influence_window_score();  // two blocks together

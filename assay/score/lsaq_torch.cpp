@@ -51,9 +51,7 @@ class Lsaq : public ActivationScore {
   }
 
   std::vector<ScoreRow> finish(std::span<const double> sums, std::span<const LayerNumbers> layers, const ScoreContext&) const override {
-    std::vector<ScoreRow> rows;
-    for (const LayerNumbers& layer : layers) rows.push_back(layer_row(layer, sums[static_cast<size_t>(layer.layer)] / sums.back()));
-    return rows;
+    return layer_means(sums, layers);
   }
 };
 

@@ -1,15 +1,12 @@
 #include "assay/study/pqi_figures.h"
 
 #include <cmath>
-#include <filesystem>
 #include <map>
 
 #include "assay/report/figure.h"
 
 namespace assay {
 namespace {
-
-using NamedFigure = std::pair<std::string, Figure>;
 
 PlotRange range_of(const PqiMeasure& measure) {
   return measure.interval ? PlotRange{measure.interval->first, measure.interval->second} : PlotRange{};
@@ -80,15 +77,7 @@ Result<std::vector<std::string>> write_figures(const PqiStudyResult& result, con
     add_closure(one, subtitle, figures);
   }
   add_curvature(result, subtitle, figures);
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  std::vector<std::string> paths;
-  for (const auto& [name, figure] : figures)
-    for (const char* ending : {".svg", ".png"}) {
-      paths.push_back((std::filesystem::path(directory) / (name + ending)).string());
-      ASSAY_TRY(write_figure(paths.back(), figure, options));
-    }
-  return paths;
+  return write_figures(directory, figures, options);
 }
 
 }  // namespace assay

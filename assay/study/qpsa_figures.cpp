@@ -1,7 +1,6 @@
 #include "assay/study/qpsa_figures.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 
 #include "assay/report/figure.h"
@@ -9,8 +8,6 @@
 
 namespace assay {
 namespace {
-
-using NamedFigure = std::pair<std::string, Figure>;
 
 double rank_of(const QpsaMethod& method, int layer) {
   const auto found = std::find(method.ranking.begin(), method.ranking.end(), layer);
@@ -112,15 +109,7 @@ Result<std::vector<std::string>> write_figures(const QpsaResult& result, const s
   add_pruning(result, subtitle, figures);
   add_convergence(result, subtitle, figures);
   add_anatomy(result, subtitle, figures);
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  std::vector<std::string> paths;
-  for (const auto& [name, figure] : figures)
-    for (const char* ending : {".svg", ".png"}) {
-      paths.push_back((std::filesystem::path(directory) / (name + ending)).string());
-      ASSAY_TRY(write_figure(paths.back(), figure, options));
-    }
-  return paths;
+  return write_figures(directory, figures, options);
 }
 
 }  // namespace assay

@@ -7,11 +7,12 @@
 #include "assay/score/gradient_run.h"
 #include "tests/base/map_unit_cache.h"
 #include "tests/model/tiny_models.h"
+#include "tests/score/path_model.h"
 
 namespace assay {
 namespace {
 
-constexpr int64_t kTokens = 12;
+using testing_path::some_windows;
 constexpr double kTolerance = 1e-4;  // relative: float32 gradients, sums that cancel
 
 std::shared_ptr<const Network> tiny_network() {
@@ -22,18 +23,6 @@ std::shared_ptr<const Network> tiny_network() {
   EXPECT_TRUE(network) << network.error().message;
   std::filesystem::remove(path);
   return *network;
-}
-
-std::vector<Window> some_windows(size_t count) {
-  std::vector<Window> windows(count);
-  for (size_t w = 0; w < count; ++w) {
-    CounterRandom random(11, w);
-    for (int64_t t = 0; t < kTokens; ++t) windows[w].tokens.push_back(static_cast<TokenId>(random.next_below(24)));
-    windows[w].labels.assign(windows[w].tokens.begin() + 1, windows[w].tokens.end());
-    windows[w].score_begin = 4;
-    windows[w].score_end = kTokens - 1;
-  }
-  return windows;
 }
 
 at::Tensor change_of(const Network& network, const std::string& tensor, GgmlType type) {
