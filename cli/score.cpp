@@ -189,6 +189,9 @@ Run declare_score(CLI::App& app) {
   app.add_option("--samples", options->score.samples, "curvature: draws of residuals (backward passes) per window")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  app.add_option("--budget", options->score.budget,
+                 "forwards of one window that measured scores and those with passes of their own may take together; the rest is left out")
+      ->check(CLI::PositiveNumber);
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed by scores of the weights alone");
   return [=](Context& context) -> Result<Outcome> {

@@ -2,6 +2,7 @@
 // pass for all that look at activations. Torch-free header.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct ScoreModelOptions {
   std::string imatrix;              // for the encoders; empty: encode without importance
   double token_fraction = 0.25;     // curvature: share of tokens in the per-type products
   uint32_t samples = 1;             // curvature: residual draws per window
+  // Forwards of one window that scores with passes of their own may take together, in the registry's order; none: no limit.
+  std::optional<double> budget;
 };
 
 struct Scored {

@@ -12,6 +12,7 @@
 
 #include "assay/base/result.h"
 #include "assay/file/imatrix.h"
+#include "assay/model/interpolated_checkpoint.h"
 #include "assay/model/network.h"
 #include "assay/probe/sweep.h"
 
@@ -32,6 +33,8 @@ class ChangeSource {
 
   // [out, in] float32 on the CPU: the tensor at `type` minus the tensor.
   Result<at::Tensor> requantized(const std::string& tensor, GgmlType type) const;
+  // The tensor at `type`, as stored.
+  Result<StoredMatrix> stored(const std::string& tensor, GgmlType type) const;
   // The same tensor of another model, of any type, minus ours.
   Result<at::Tensor> taken_from(const std::string& tensor, const Checkpoint& other) const;
   // One weight (row-major index) multiplied by `factor`.

@@ -81,6 +81,13 @@ Result<at::Tensor> ChangeSource::requantized(const std::string& tensor, GgmlType
   return change.sub_(weight);
 }
 
+Result<StoredMatrix> ChangeSource::stored(const std::string& tensor, GgmlType type) const {
+  at::NoGradGuard no_grad;
+  ASSAY_ASSIGN(const at::Tensor weight, state_->network->plain_weight(tensor));
+  ASSAY_ASSIGN(const auto bytes, state_->encoded(tensor, type, weight));
+  return StoredMatrix{type, *bytes};
+}
+
 Result<at::Tensor> ChangeSource::taken_from(const std::string& tensor, const Checkpoint& other) const {
   at::NoGradGuard no_grad;
   ASSAY_ASSIGN(const at::Tensor weight, state_->network->plain_weight(tensor));

@@ -6,6 +6,7 @@
 #include "assay/score/gradient_scores.h"
 #include "assay/score/importance_score.h"
 #include "assay/score/input_score.h"
+#include "assay/score/measured_scores.h"
 #include "assay/score/nsds.h"
 #include "assay/score/nsds_ramp.h"
 #include "assay/score/registry.h"
@@ -66,6 +67,7 @@ constexpr Entry kEntries[] = {
     {[]() -> std::unique_ptr<Score> { return llm_mq_score(4); }, false},
     {made<output_fisher_score>},
     {[]() -> std::unique_ptr<Score> { return std::make_unique<CurvatureScore>(); }},
+    {measured_damage_score, false},
 };
 
 }  // namespace

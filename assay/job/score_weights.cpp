@@ -1,0 +1,104 @@
+#include <algorithm>
+
+#include "assay/base/parallel.h"
+#include "assay/job/score_stages.h"
+#include "assay/score/spectrum.h"
+
+namespace assay {
+namespace {
+
+class WeightStage {
+ public:
+  explicit WeightStage(ScoreRun& run) : run_(run) {}
+
+  // Layers side by side, each on one thread: a layer's numbers come from the same operations in the same order on any machine.
+  Status weights() {
+    const auto running = run_.of_kind<WeightScore>();
+    if (running.empty()) return {};
+    run_.progress.stage("weights", run_.layers.size());
+    std::vector<std::unique_ptr<UnitCache>> units;
+    for (const auto& one : running)
+      units.push_back(run_.store->units(run_.store->key("weight score").add("score", one.score->info().name)));
+    units[0]->plan(run_.layers.size() * running.size());
+    std::vector<LayerWork> work(run_.layers.size());
+    for (size_t l = 0; l < run_.layers.size(); ++l)
+      for (const auto& cache : units) {
+        ASSAY_ASSIGN(std::optional<std::string> found, cache->find(unit_of(run_.layers[l])));
+        work[l].payloads.push_back(std::move(found));
+      }
+    ASSAY_TRY(prepare(running, work));
+    const auto threads = static_cast<size_t>(run_.settings.threads > 0 ? run_.settings.threads : available_threads());
+    for (size_t begin = 0; begin < run_.layers.size(); begin += threads) {
+      ASSAY_TRY(run_.stop_if_asked());
+      const size_t end = std::min(begin + threads, run_.layers.size());
+      OneThread().parallel(end - begin, static_cast<int>(threads),
+                           [&](size_t i) { work[begin + i].status = measure(running, run_.layers[begin + i], work[begin + i]); });
+      for (size_t l = begin; l < end; ++l) {
+        ASSAY_TRY(work[l].status);
+        for (const auto& [score, seconds] : work[l].seconds) {
+          run_.table(running[score].place).seconds += seconds;
+          ASSAY_TRY(units[score]->keep(unit_of(run_.layers[l]), *work[l].payloads[score], seconds));
+        }
+        run_.result.decode_seconds += work[l].decode_seconds;
+      }
+      run_.progress.update(end);
+    }
+    for (size_t s = 0; s < running.size(); ++s) {
+      std::vector<LayerNumbers> numbers = run_.layers;
+      for (size_t l = 0; l < run_.layers.size(); ++l) {
+        ASSAY_ASSIGN(numbers[l].numbers, numbers_from(*work[l].payloads[s]));
+      }
+      run_.table(running[s].place).rows = running[s].score->finish(numbers, *run_.context);
+    }
+    return {};
+  }
+
+  // A layer's payloads, one per score, and what making the missing ones took.
+  struct LayerWork {
+    std::vector<std::optional<std::string>> payloads;
+    std::vector<std::pair<size_t, double>> seconds;  // of scores made now
+    double decode_seconds = 0;
+    Status status;
+  };
+
+  static std::string unit_of(const LayerNumbers& layer) { return "layer " + std::to_string(layer.layer); }
+
+  // Scores that have work left see the matrices outside the blocks.
+  Status prepare(const std::vector<Running<WeightScore>>& running, std::span<const LayerWork> work) {
+    DecodedLayer outside = run_.decoded(run_.layers[0], run_.settings.threads, run_.result.decode_seconds);
+    for (size_t s = 0; s < running.size(); ++s) {
+      const auto& one = running[s];
+      const bool done = std::all_of(work.begin(), work.end(), [s](const LayerWork& layer) { return layer.payloads[s].has_value(); });
+      if (done || !one.score->needs_outside()) continue;
+      ASSAY_ASSIGN(const LayerView view, outside.view());
+      const Stopwatch watch(run_.table(one.place).seconds);
+      ASSAY_TRY(one.score->prepare(view, *run_.context));
+    }
+    return {};
+  }
+
+  Status measure(const std::vector<Running<WeightScore>>& running, const LayerNumbers& shape, LayerWork& work) const {
+    const ScoreContext alone{run_.context->hyper, run_.context->seed, 1};
+    DecodedLayer layer = run_.decoded(shape, 1, work.decode_seconds);
+    for (size_t s = 0; s < running.size(); ++s) {
+      if (work.payloads[s]) continue;
+      ASSAY_ASSIGN(const LayerView view, layer.view());
+      double seconds = 0;
+      {
+        const Stopwatch watch(seconds);
+        ASSAY_ASSIGN(const std::vector<double> made, running[s].score->numbers(view, alone));
+        ASSAY_ASSIGN(work.payloads[s], numbers_payload(made, running[s].score->info().name));
+      }
+      work.seconds.emplace_back(s, seconds);
+    }
+    return {};
+  }
+
+  ScoreRun& run_;
+};
+
+}  // namespace
+
+Status score_weights(ScoreRun& run) { return WeightStage(run).weights(); }
+
+}  // namespace assay
