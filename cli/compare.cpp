@@ -10,6 +10,7 @@
 #include "assay/score/name_scores.h"
 #include "assay/score/published_truth.h"
 #include "cli/command.h"
+#include "cli/csv.h"
 #include "cli/results.h"
 #include "cli/table.h"
 
@@ -18,7 +19,7 @@ namespace {
 
 struct Options {
   CompareOptions compare;
-  std::string given, published, map;
+  std::string given, measured, published, map;
   std::string scores = "default", types = "Q2_K,Q3_K,Q4_K,Q6_K", truth = "damage", sizes = "3.5,4.5,5.5", results;
   bool quick = false;
 };
@@ -163,7 +164,7 @@ Figure figure_of(const CompareResult& result, const TruthReport& report, const s
     if (!one.points.empty()) figure.series.emplace_back(std::move(one));
   figure.references.push_back({ReferenceKind::kVertical, 0, "no relation"});
   figure.footnote = "Bars are 95 % intervals over layers. Front: nothing that costs as little predicts better.";
-  figure.height = 60 + 18.0 * static_cast<double>(figure.y.categories.size());
+  figure.height = 120 + 18.0 * static_cast<double>(figure.y.categories.size());
   return figure;
 }
 
@@ -251,6 +252,10 @@ Status prepare(Options& options, const TextOptions& text, Context& context) {
   CompareOptions& compare = options.compare;
   ASSAY_ASSIGN(compare.given, read_given(options.given));
   ASSAY_ASSIGN(compare.score.types, parse_types(options.types));
+  if (!options.measured.empty()) {
+    ASSAY_ASSIGN(const std::string table, read_text_file(options.measured));
+    ASSAY_ASSIGN(compare.measured, damage_table_from_json(table));
+  }
   compare.score.scores = split(options.scores, ',');
   compare.score.text = {text.path, text.windows};
   compare.truths.clear();
@@ -303,6 +308,7 @@ Result<Outcome> report(const CompareResult& made, const Options& options, const 
     if (!truth.judgements.empty()) figures.emplace_back(name_of(truth.truth), figure_of(made, truth, subtitle));
   ASSAY_TRY(write_figures(results.path(), figures, results.output()));
   ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
+  ASSAY_TRY(write_text_file(results.file("scores.csv"), csv_of({{"result", outcome.result}}), results.output()));
   outcome.report_file = results.file("report.json");
   outcome.text += "report and figures in " + results.path() + "\n";
   return outcome;
@@ -314,6 +320,11 @@ Run declare_compare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->compare.score.model, kModelHelp);
   app.add_option("--given", options->given, "JSON file of further scores: {score: {tensor or group: number}}, larger is worse");
+  app.add_option("--measured", options->measured,
+                 "damage table of this model that was measured before (assay sweep --json): the truth `damage` is taken from it");
+  app.add_option("--budget", options->compare.score.budget,
+                 "forwards of one window that measured scores and those with passes of their own may take together; the rest is left out")
+      ->check(CLI::PositiveNumber);
   CLI::Option* published = app.add_option("--published", options->published,
                                           "one-at-a-time table that others measured (kld_results.csv), in place of a model and a text: "
                                           "judges the scores that need only names and sizes");
@@ -330,13 +341,14 @@ Run declare_compare(CLI::App& app) {
   app.add_option("--recipes", options->compare.recipes, "joint: random recipes")->capture_default_str()->check(CLI::Range(8, 100'000));
   app.add_option("--sizes", options->sizes, "joint, plan: bits per weight")->capture_default_str();
   app.add_flag("--quick", options->quick, "4 windows and 60 recipes, unless told otherwise");
-  app.add_option("--results", options->results, "directory, made if need be, for the report (report.json, report.txt) and figures");
+  app.add_option("--results", options->results,
+                 "directory, made if need be, for the report (report.json, report.txt, scores.csv) and figures");
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, kTextHelp);
   return [=](Context& context) -> Result<Outcome> {
     CompareOptions& compare = options->compare;
     const ResultsDirectory results(options->results, context.common);
-    ASSAY_TRY(results.prepare({"report.json", "report.txt"}));
+    ASSAY_TRY(results.prepare({"report.json", "report.txt", "scores.csv"}));
     if (!options->published.empty()) {
       compare.tournament.seed = context.common.seed;
       ASSAY_ASSIGN(const CompareResult made, compare_published(*options));
@@ -351,7 +363,7 @@ Run declare_compare(CLI::App& app) {
     ASSAY_TRY(context.begin({compare.score.model, text->path, compare.score.imatrix}));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const CompareResult made, engine->compare_scores(compare, context.settings, context.progress));
-    return report(made, *options, {compare.score.model, text->path, compare.score.imatrix, options->given}, results);
+    return report(made, *options, {compare.score.model, text->path, compare.score.imatrix, options->given, options->measured}, results);
   };
 }
 

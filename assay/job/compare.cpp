@@ -8,6 +8,7 @@
 #include <map>
 
 #include "assay/base/random.h"
+#include "assay/base/text.h"
 #include "assay/job/table_variants.h"
 #include "assay/plan/allocate.h"
 #include "assay/probe/resolve_variant.h"
@@ -127,17 +128,20 @@ class Comparison {
     const TableVariants maker(*model_.network, *changes_);
     std::vector<NamedVariant> variants;
     std::vector<GgmlType> types;
+    if (options_.measured) ASSAY_TRY(take_given_rows(*options_.measured));
     for (const DamageRow& row : rows_) {
       const TensorRole role = role_of(row.name);
       for (const DamageCell& cell : row.cells) {
-        variants.push_back(maker.cell(row, cell.type));
+        if (!options_.measured) variants.push_back(maker.cell(row, cell.type));
         types.push_back(cell.type);
         measured.truth.items.push_back(
-            {row.name, find_type(cell.type)->name, std::string(name_of(role.role)), role.layer, elements(row.name), 0});
+            {row.name, find_type(cell.type)->name, std::string(name_of(role.role)), role.layer, elements(row.name), cell.damage});
       }
     }
-    ASSAY_ASSIGN(ObservedVariants observed, measure(variants));
-    take(std::move(observed), measured.truth);
+    if (!options_.measured) {
+      ASSAY_ASSIGN(ObservedVariants observed, measure(variants));
+      take(std::move(observed), measured.truth);
+    }
     measured_ = measured.truth;
     add_scores(measured, true, [&](const Scored& scored) {
       const ScoreLookup lookup(scored.info, scored.table.rows);
@@ -145,6 +149,26 @@ class Comparison {
       for (size_t i = 0; i < types.size(); ++i) values.push_back(lookup.at(measured.truth.items[i].name, types[i]));
       return values;
     });
+    return {};
+  }
+
+  // The rows become those of a table that was measured before; types that scores were not asked for stay out.
+  Status take_given_rows(const DamageTable& table) {
+    const std::string who = "damage table";
+    std::vector<DamageRow> rows;
+    for (const DamageRow& given : table.rows) {
+      const auto own = std::find_if(rows_.begin(), rows_.end(), [&](const DamageRow& row) { return row.tensors == given.tensors; });
+      if (own == rows_.end())
+        return fail(ErrorCode::kMismatch, {who, "has the row " + printable(given.name), "one tensor of this model in each row",
+                                           "another model's, or made with --by layer?"});
+      DamageRow row{own->name, own->tensors, {}};
+      for (const DamageCell& cell : given.cells)
+        if (std::any_of(own->cells.begin(), own->cells.end(), [&](const DamageCell& one) { return one.type == cell.type; }))
+          row.cells.push_back(cell);
+      if (!row.cells.empty()) rows.push_back(std::move(row));
+    }
+    if (rows.empty()) return fail(ErrorCode::kMismatch, {who, "has none of the types that scores are made for", "--types", ""});
+    rows_ = std::move(rows);
     return {};
   }
 

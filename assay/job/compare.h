@@ -3,11 +3,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "assay/job/score_model.h"
+#include "assay/plan/damage_table.h"
 #include "assay/probe/statistics.h"
 #include "assay/score/tournament.h"
 
@@ -34,6 +36,9 @@ struct CompareOptions {
   ScoreModelOptions score;
   std::vector<GivenScore> given;
   std::vector<CompareTruth> truths = {CompareTruth::kDamage};
+  // Damages that are known already (`assay sweep --json`, or others'), tensor by tensor: kDamage measures nothing then, and has no
+  // intervals over documents.
+  std::optional<DamageTable> measured;
   uint32_t recipes = 120;                       // of kJoint, in all
   std::vector<double> sizes = {3.5, 4.5, 5.5};  // of kJoint and kPlan, bits per weight over all tensor bytes
   TournamentOptions tournament;

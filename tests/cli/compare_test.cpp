@@ -1,6 +1,7 @@
 // assay compare and assay score: what a user asks for and gets refused.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "tests/cli/program.h"
@@ -90,6 +91,42 @@ TEST(CompareCommand, JudgesAGivenScore) {
   EXPECT_EQ(judged["score"], "mine");
   EXPECT_DOUBLE_EQ(judged["within_type"]["spearman"]["value"].get<double>(), 1);
   EXPECT_EQ(judged["verdict"], "informative");
+
+  // The sweep's table is the same truth without measuring again; another model's is none.
+  std::ofstream(dir / "measured.json") << measured["table"];
+  const std::string command = "compare" + small + " --scores random,size --measured ";
+  const json known = cli_test::result(command + (dir / "measured.json").string() + " --results " + (dir / "results").string());
+  EXPECT_EQ(known["truths"][0]["items"], result["truths"][0]["items"]);
+  const json& random_here = known["truths"][0]["judgements"][0]["within_type"]["spearman"]["value"];
+  EXPECT_EQ(random_here, result["truths"][0]["judgements"][0]["within_type"]["spearman"]["value"]);
+  std::ifstream csv(dir / "results" / "scores.csv");
+  std::string header, first, second, rest;
+  std::getline(csv, header), std::getline(csv, first), std::getline(csv, second);
+  EXPECT_TRUE(header.starts_with("truth,score,verdict,items,within_type,")) << header;
+  EXPECT_TRUE(first.starts_with("damage,random,")) << first;
+  EXPECT_TRUE(second.starts_with("damage,size,")) << second;
+  EXPECT_EQ(std::count(first.begin(), first.end(), ','), std::count(header.begin(), header.end(), ','));
+  EXPECT_FALSE(std::getline(csv, rest)) << rest;
+  json other = measured["table"];
+  other["rows"][0]["tensors"][0] = "blk.99.ffn_up.weight";
+  std::ofstream(dir / "other.json") << other;
+  const auto refused = run(command + (dir / "other.json").string());
+  EXPECT_EQ(refused.exit_code, 65) << refused.output;
+  EXPECT_NE(refused.output.find("one tensor of this model in each row"), std::string::npos) << refused.output;
+}
+
+// One line per value, the matrices' names as they are.
+TEST(ScoreCommand, ExportsItsValuesAsCsv) {
+  const auto dir = cli_test::scratch("score-csv");
+  const std::string store = " --store " + (dir / "store").string();
+  const json made = cli_test::result("score demo/reference-9m --scores size,weight_error --types Q4_K,Q8_0" + store);
+  const auto csv = run("export --format csv" + store);
+  ASSERT_EQ(csv.exit_code, 0) << csv.output;
+  size_t values = 0;
+  for (const json& score : made["scores"])
+    for (const json& row : score["rows"]) values += row["cells"].size();
+  EXPECT_EQ(static_cast<size_t>(std::count(csv.output.begin(), csv.output.end(), '\n')), values + 1) << csv.output.substr(0, 300);
+  EXPECT_NE(csv.output.find("size,weights,blk.0.attn_q.weight,"), std::string::npos) << csv.output.substr(0, 300);
 }
 
 }  // namespace
