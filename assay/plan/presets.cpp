@@ -212,6 +212,7 @@ PresetContext preset_context(const Metadata& metadata, bool has_imatrix) {
 
 bool is_quantizable(const TensorInfo& tensor) {
   if (tensor.n_dims < 2 || !tensor.name.ends_with("weight") || tensor.name.ends_with("_norm.weight")) return false;
+  if (tensor.name.ends_with("ssm_conv1d.weight")) return false;  // rows of 4
   const Role role = role_of(tensor.name).role;
   return role != Role::kFfnGateInp && role != Role::kPositionEmbd && role != Role::kRopeFreqs;
 }

@@ -209,4 +209,17 @@ Result<std::vector<MappedTensor>> read_tensor_map(const ByteSource& source) {
   return tensors;
 }
 
+Result<TensorInfo> tensor_info(const MappedTensor& tensor) {
+  TensorInfo info;
+  info.name = tensor.name;
+  const GgmlTypeInfo* type = find_type(std::string_view(tensor.dtype));
+  if (type == nullptr)
+    return fail(ErrorCode::kUnsupported, "tensor '" + tensor.name + "': type " + quoted(tensor.dtype) + " is not ggml's");
+  info.type = type->type;
+  info.n_dims = static_cast<uint32_t>(tensor.shape.size());
+  std::copy(tensor.shape.begin(), tensor.shape.end(), info.dims.begin());
+  info.bytes = tensor.bytes;
+  return info;
+}
+
 }  // namespace assay

@@ -39,6 +39,8 @@ struct MappedTensor {
   uint64_t elements = 0, bytes = 0;
 };
 Result<std::vector<MappedTensor>> read_tensor_map(const ByteSource& source);
+// As a file's header would name it; bytes are those of the map. Errors: kUnsupported, a type that is not ggml's.
+Result<TensorInfo> tensor_info(const MappedTensor& tensor);
 
 // A number that was measured once: of a tensor at a type, or of several of one block that were changed together.
 struct PublishedMeasurement {
