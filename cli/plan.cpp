@@ -1,20 +1,158 @@
+// `assay plan`: a recipe from a damage table, or the whole curve of size against damage.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
 #include "assay/plan/allocate.h"
 #include "assay/plan/budget.h"
+#include "assay/plan/solver.h"
+#include "assay/report/figure.h"
 #include "cli/command.h"
 #include "cli/table.h"
 
 namespace assay::cli {
+namespace {
+
+constexpr double kMiB = 1 << 20;
+
+struct Options {
+  std::string model, table, output, types, min_type, size, like, figure;
+  double bpw = 0;
+  bool frontier = false;
+  AllocateConstraints constraints;
+  std::vector<std::string> keep;
+};
+
+Status read_constraints(Options& options) {
+  AllocateConstraints& constraints = options.constraints;
+  if (!options.types.empty()) {
+    ASSAY_ASSIGN(constraints.types, parse_types(options.types));
+  }
+  if (!options.min_type.empty()) {
+    ASSAY_ASSIGN(const auto least, parse_types(options.min_type));
+    constraints.min_type = least[0];
+  }
+  for (const std::string& rule : options.keep) {
+    const size_t equals = rule.rfind('=');
+    if (equals == std::string::npos) return fail(ErrorCode::kUsage, {"--keep '" + printable(rule) + "'", "has no '='", "REGEX=TYPE", ""});
+    ASSAY_ASSIGN(const auto type, parse_types(rule.substr(equals + 1)));
+    constraints.keep.emplace_back(rule.substr(0, equals), type[0]);
+  }
+  return {};
+}
+
+Json upgrade_json(const PlanUpgrade& one) {
+  return {
+      {"row", one.row}, {"from", find_type(one.from)->name}, {"to", find_type(one.to)->name}, {"bytes", one.bytes}, {"saved", one.saved}};
+}
+
+Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, const DamageTable& table, const Common& common) {
+  BudgetRequest budget;
+  if (options.bpw > 0) budget.bpw = options.bpw;
+  if (!options.size.empty()) budget.size = options.size;
+  if (!options.like.empty()) budget.like = options.like;
+  ASSAY_ASSIGN(const uint64_t bytes, budget_bytes(checkpoint, budget, {}));
+  ASSAY_ASSIGN(const Plan plan, allocate(checkpoint, table, bytes, options.constraints, {}));
+  Outcome outcome;
+  outcome.inputs = {options.model, options.table};
+  Json recipe = Json::object(), next = Json::array();
+  Table lines({"tensor", "type"}), upgrades({"next upgrade", "from", "to", "bytes", "damage saved", "per MiB"});
+  for (const auto& [name, type] : plan.recipe.types) {
+    recipe[name] = find_type(type)->name;
+    lines.add({name, find_type(type)->name});
+  }
+  for (const PlanUpgrade& one : plan.next) {
+    next.push_back(upgrade_json(one));
+    upgrades.add({one.row, find_type(one.from)->name, find_type(one.to)->name, group_digits(one.bytes), fmt::format("{:.4g}", one.saved),
+                  fmt::format("{:.4g}", one.saved / static_cast<double>(one.bytes) * kMiB)});
+  }
+  outcome.result = {{"recipe", recipe},
+                    {"bytes", plan.file_bytes},
+                    {"budget_bytes", plan.budget_bytes},
+                    {"bpw", plan.bpw},
+                    {"solver", options.constraints.solver},
+                    {"predicted_kl", plan.predicted_damage},
+                    {"bound", plan.bound},
+                    {"gap", plan.gap},
+                    {"exact", plan.exact},
+                    {"per_mib", plan.lambda * kMiB},
+                    {"next", std::move(next)}};
+  outcome.text =
+      lines.text() + fmt::format("{} of {} bytes, {:.4f} bits per weight; predicted damage {:.6g}, bound {:.6g}, gap {:.4f} %{}\n",
+                                 group_digits(plan.file_bytes), group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage,
+                                 plan.bound, 100 * plan.gap, plan.exact ? " (proven optimal)" : "");
+  outcome.text += fmt::format("one MiB more would save {:.4g} (shadow price)\n", plan.lambda * kMiB);
+  if (!plan.next.empty()) outcome.text += upgrades.text();
+  for (const std::string& warning : plan.warnings) outcome.text += warning + "\n";
+  if (!options.output.empty()) ASSAY_TRY(write_text_file(options.output, to_text(plan.recipe), {common.force, outcome.inputs, 0}));
+  return outcome;
+}
+
+// Every so many points, the first and the last among them.
+std::vector<size_t> some_of(size_t count, size_t most) {
+  std::vector<size_t> places;
+  for (size_t i = 0; i < std::min(count, most); ++i) places.push_back(count <= most ? i : i * (count - 1) / (most - 1));
+  return places;
+}
+
+Figure figure_of(const Frontier& frontier, const std::string& title) {
+  Figure figure;
+  figure.title = "Size against predicted damage";
+  figure.subtitle = title;
+  figure.x = {"bits per weight"};
+  figure.y = {"predicted damage", "nats per token", AxisScale::kLog10};
+  Line line{"", {}, false};
+  for (const FrontierPoint& point : frontier.points) line.points.push_back({point.bpw, point.damage, {}});
+  figure.series.emplace_back(std::move(line));
+  figure.footnote = fmt::format("Convex hull of all recipes, {} points: at their sizes nothing is better.", frontier.points.size());
+  return figure;
+}
+
+Result<Outcome> plan_curve(const Options& options, const Checkpoint& checkpoint, const DamageTable& table, const Common& common) {
+  ASSAY_ASSIGN(const Frontier frontier, plan_frontier(checkpoint, table, options.constraints, {}));
+  Outcome outcome;
+  outcome.inputs = {options.model, options.table};
+  Json points = Json::array();
+  for (const FrontierPoint& point : frontier.points) {
+    Json json = {{"bytes", point.file_bytes}, {"bpw", point.bpw}, {"damage", point.damage}};
+    if (!point.upgrade.row.empty()) json["upgrade"] = upgrade_json(point.upgrade);
+    points.push_back(std::move(json));
+  }
+  constexpr size_t kLines = 24;
+  Table lines({"bits per weight", "bytes", "predicted damage", "saved by a MiB", "last upgrade"});
+  for (const size_t i : some_of(frontier.points.size(), kLines)) {
+    const FrontierPoint& point = frontier.points[i];
+    const PlanUpgrade& up = point.upgrade;
+    lines.add({fmt::format("{:.3f}", point.bpw), group_digits(point.file_bytes), fmt::format("{:.4g}", point.damage),
+               up.row.empty() ? "" : fmt::format("{:.3g}", up.saved / static_cast<double>(up.bytes) * kMiB),
+               up.row.empty() ? "" : fmt::format("{} {} to {}", up.row, find_type(up.from)->name, find_type(up.to)->name)});
+  }
+  outcome.result = {{"frontier", std::move(points)}};
+  outcome.text = lines.text();
+  if (frontier.points.size() > kLines)
+    outcome.text += fmt::format("{} of {} points; all with --json\n", kLines, group_digits(frontier.points.size()));
+  for (const std::string& warning : frontier.warnings) outcome.text += warning + "\n";
+  if (!options.figure.empty()) {
+    OutputOptions output;
+    output.force = common.force;
+    ASSAY_TRY(write_figure(options.figure, figure_of(frontier, options.model), output));
+  }
+  return outcome;
+}
+
+std::string solver_help() {
+  std::string help = "exact, or to compare:";
+  for (const Solver& solver : all_solvers())
+    if (solver.name != "exact") help += fmt::format(" {} ({});", solver.name, solver.what);
+  help.pop_back();
+  return help;
+}
+
+}  // namespace
 
 Run declare_plan(CLI::App& app) {
-  struct Options {
-    std::string model, table, output, types, min_type, size, like;
-    double bpw = 0;
-    std::vector<std::string> keep;
-  };
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--table", options->table, "damage table: JSON of sweep or score")->required();
@@ -25,54 +163,19 @@ Run declare_plan(CLI::App& app) {
   app.add_option("--types", options->types, "allowed types");
   app.add_option("--min-type", options->min_type, "no type with fewer bits than this one");
   app.add_option("--keep", options->keep, "REGEX=TYPE: tensors that must take a type");
+  app.add_option("--solver", options->constraints.solver, solver_help())->capture_default_str();
+  CLI::Option* frontier = app.add_flag("--frontier", options->frontier, "the whole curve of size against damage in place of one recipe");
+  app.add_option("--figure", options->figure, "with --frontier: draw it, as .svg or .png")->needs(frontier);
   return [options](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(read_constraints(*options));
+    ASSAY_ASSIGN(const Solver* const known, find_solver(options->constraints.solver));
+    (void)known;
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
     ASSAY_ASSIGN(const std::string text, read_text_file(options->table));
     ASSAY_ASSIGN(const DamageTable table, damage_table_from_json(text));
-    BudgetRequest budget;
-    if (options->bpw > 0) budget.bpw = options->bpw;
-    if (!options->size.empty()) budget.size = options->size;
-    if (!options->like.empty()) budget.like = options->like;
-    AllocateConstraints constraints;
-    if (!options->types.empty()) {
-      ASSAY_ASSIGN(constraints.types, parse_types(options->types));
-    }
-    if (!options->min_type.empty()) {
-      ASSAY_ASSIGN(const auto least, parse_types(options->min_type));
-      constraints.min_type = least[0];
-    }
-    for (const std::string& rule : options->keep) {
-      const size_t equals = rule.rfind('=');
-      if (equals == std::string::npos) return fail(ErrorCode::kUsage, {"--keep '" + printable(rule) + "'", "has no '='", "REGEX=TYPE", ""});
-      ASSAY_ASSIGN(const auto type, parse_types(rule.substr(equals + 1)));
-      constraints.keep.emplace_back(rule.substr(0, equals), type[0]);
-    }
-    ASSAY_ASSIGN(const uint64_t bytes, budget_bytes(*checkpoint, budget, {}));
-    ASSAY_ASSIGN(const Plan plan, allocate(*checkpoint, table, bytes, constraints, {}));
-    Outcome outcome;
-    outcome.inputs = {options->model, options->table};
-    Json recipe = Json::object();
-    Table lines({"tensor", "type"});
-    for (const auto& [name, type] : plan.recipe.types) {
-      recipe[name] = find_type(type)->name;
-      lines.add({name, find_type(type)->name});
-    }
-    outcome.result = {{"recipe", recipe},
-                      {"bytes", plan.file_bytes},
-                      {"budget_bytes", plan.budget_bytes},
-                      {"bpw", plan.bpw},
-                      {"predicted_kl", plan.predicted_damage},
-                      {"bound", plan.bound},
-                      {"gap", plan.gap},
-                      {"exact", plan.exact}};
-    outcome.text =
-        lines.text() + fmt::format("{} of {} bytes, {:.4f} bits per weight; predicted damage {:.6g}, bound {:.6g}, gap {:.4f} %{}\n",
-                                   group_digits(plan.file_bytes), group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage,
-                                   plan.bound, 100 * plan.gap, plan.exact ? " (proven optimal)" : "");
-    if (!options->output.empty())
-      ASSAY_TRY(write_text_file(options->output, to_text(plan.recipe), {context.common.force, outcome.inputs, 0}));
-    return outcome;
+    return options->frontier ? plan_curve(*options, *checkpoint, table, context.common)
+                             : plan_one(*options, *checkpoint, table, context.common);
   };
 }
 

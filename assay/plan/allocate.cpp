@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <regex>
 #include <set>
 #include <unordered_map>
 
 #include "assay/base/checked.h"
+#include "assay/base/sum.h"
 #include "assay/base/text.h"
+#include "assay/plan/knapsack_hull.h"
+#include "assay/plan/solver.h"
 #include "assay/quant/codec.h"
 
 namespace assay {
@@ -80,7 +84,7 @@ class Allocation {
                                                   format_bytes(smallest)),
                                       "allow smaller types or a larger size", ""});
     }
-    ASSAY_ASSIGN(const KnapsackSolution solved, solve_knapsack(groups_, budget - fixed_bytes_, effort));
+    ASSAY_ASSIGN(const KnapsackSolution solved, solve_groups(budget - fixed_bytes_, effort));
     Plan plan;
     plan.recipe = recipe_;
     plan.file_bytes = fixed_bytes_ + solved.bytes;
@@ -95,18 +99,92 @@ class Allocation {
     plan.rows = rows_;
     for (size_t g = 0; g < groups_.size(); ++g) {
       PlanRow& row = plan.rows[row_of_group_[g]];
-      const DamageCell& cell = table_.rows[row_of_group_[g]].cells[cells_[g][solved.choice[g]]];
-      row.type = cell.type;
+      row.type = type_of(g, solved.choice[g]);
       row.damage = groups_[g][solved.choice[g]].damage;
       for (const TensorInfo* tensor : members_[g]) {
-        plan.recipe.types[tensor->name] = cell.type;
-        row.bytes += bytes(*tensor, cell.type);
+        plan.recipe.types[tensor->name] = row.type;
+        row.bytes += bytes(*tensor, row.type);
       }
     }
+    plan.next = upgrades_from(solved.choice);
     return plan;
   }
 
+  Frontier frontier() const {
+    std::vector<KnapsackCandidates> candidates;
+    uint64_t file_bytes = fixed_bytes_;
+    CompensatedSum damage;
+    damage.add(fixed_damage_);
+    for (const KnapsackGroup& group : groups_) {
+      candidates.push_back(candidates_of(group));
+      file_bytes += candidates.back().items[0].bytes;
+      damage.add(candidates.back().items[0].damage);
+    }
+    Frontier frontier{{{file_bytes, 0, damage.value(), {}}}, warnings_};
+    for (const KnapsackStep& step : hull_steps(candidates)) {
+      const KnapsackCandidates& group = candidates[step.group];
+      FrontierPoint point;
+      point.upgrade = upgrade(step.group, group.original[step.from], group.original[step.to]);
+      point.file_bytes = file_bytes += point.upgrade.bytes;
+      damage.add(-point.upgrade.saved);
+      point.damage = std::max(0.0, damage.value());
+      frontier.points.push_back(std::move(point));
+    }
+    return frontier;
+  }
+
  private:
+  GgmlType type_of(size_t group, size_t item) const { return table_.rows[row_of_group_[group]].cells[cells_[group][item]].type; }
+
+  PlanUpgrade upgrade(size_t group, size_t from, size_t to) const {
+    const KnapsackItem &a = groups_[group][from], &b = groups_[group][to];
+    return {table_.rows[row_of_group_[group]].name, type_of(group, from), type_of(group, to), b.bytes - a.bytes, a.damage - b.damage};
+  }
+
+  std::vector<PlanUpgrade> upgrades_from(const std::vector<size_t>& choice) const {
+    constexpr size_t kShown = 5;
+    std::vector<PlanUpgrade> all;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      const KnapsackItem& now = groups_[g][choice[g]];
+      size_t best = choice[g];
+      double rate = 0;
+      for (size_t i = 0; i < groups_[g].size(); ++i)
+        if (groups_[g][i].bytes > now.bytes && saving_rate(now, groups_[g][i]) > rate) rate = saving_rate(now, groups_[g][i]), best = i;
+      if (rate > 0) all.push_back(upgrade(g, choice[g], best));
+    }
+    const auto per_byte = [](const PlanUpgrade& one) { return one.saved / static_cast<double>(one.bytes); };
+    std::stable_sort(all.begin(), all.end(), [&](const PlanUpgrade& a, const PlanUpgrade& b) { return per_byte(a) > per_byte(b); });
+    all.resize(std::min(all.size(), kShown));
+    return all;
+  }
+
+  // Any solver's choice, beside the exact one's bound.
+  Result<KnapsackSolution> solve_groups(uint64_t budget, const KnapsackOptions& effort) const {
+    ASSAY_ASSIGN(KnapsackSolution solved, solve_knapsack(groups_, budget, effort));
+    if (constraints_.solver == "exact") return solved;
+    ASSAY_ASSIGN(const Solver* const solver, find_solver(constraints_.solver));
+    SolverProblem problem;
+    problem.budget = budget;
+    std::vector<std::vector<size_t>> order(groups_.size());  // items in ascending bytes
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      order[g].resize(groups_[g].size());
+      std::iota(order[g].begin(), order[g].end(), size_t{0});
+      std::stable_sort(order[g].begin(), order[g].end(), [&](size_t a, size_t b) { return groups_[g][a].bytes < groups_[g][b].bytes; });
+      problem.groups.emplace_back();
+      problem.types.emplace_back();
+      for (const size_t i : order[g]) {
+        problem.groups[g].push_back(groups_[g][i]);
+        problem.types[g].push_back(type_of(g, i));
+      }
+    }
+    ASSAY_ASSIGN(const SolverAnswer answer, solver->solve(problem));
+    solved.bytes = answer.bytes;
+    solved.damage = answer.damage;
+    solved.exact = solved.exact && answer.damage <= solved.bound;
+    for (size_t g = 0; g < groups_.size(); ++g) solved.choice[g] = order[g][answer.choice[g]];
+    return solved;
+  }
+
   static uint64_t bytes(const TensorInfo& tensor, GgmlType type) {
     return tensor_bytes(type, std::span(tensor.dims).first(tensor.n_dims), tensor.name).value_or(0);
   }
@@ -233,13 +311,20 @@ class Allocation {
 
 }  // namespace
 
-Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget, const AllocateConstraints& constraints,
-                      const OutputRequest& request, const KnapsackOptions& effort) {
+namespace {
+
+Result<OutputFile> as_stored(const Checkpoint& checkpoint, OutputRequest request) {
   if (!request.prune_layers.empty())
     return fail(ErrorCode::kUsage, "plan: layers cannot be pruned while planning; prune first, then measure and plan");
-  OutputRequest as_stored = request;
-  as_stored.recipe = {};
-  ASSAY_ASSIGN(const OutputFile stored, plan_output(checkpoint, as_stored));
+  request.recipe = {};
+  return plan_output(checkpoint, request);
+}
+
+}  // namespace
+
+Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget, const AllocateConstraints& constraints,
+                      const OutputRequest& request, const KnapsackOptions& effort) {
+  ASSAY_ASSIGN(const OutputFile stored, as_stored(checkpoint, request));
   Allocation allocation(table, constraints, stored);
   ASSAY_TRY(allocation.prepare());
   ASSAY_ASSIGN(Plan plan, allocation.solve(budget, effort));
@@ -250,6 +335,20 @@ Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, ui
   plan.tensor_bytes = output.tensor_bytes;
   plan.bpw = output.bpw();
   return plan;
+}
+
+Result<Frontier> plan_frontier(const Checkpoint& checkpoint, const DamageTable& table, const AllocateConstraints& constraints,
+                               const OutputRequest& request) {
+  ASSAY_ASSIGN(const OutputFile stored, as_stored(checkpoint, request));
+  Allocation allocation(table, constraints, stored);
+  ASSAY_TRY(allocation.prepare());
+  Frontier frontier = allocation.frontier();
+  // Every step of file_bytes is one of tensors, padding with it.
+  double weights = 0;
+  for (const TensorInfo& tensor : stored.tensors) weights += static_cast<double>(tensor.elements());
+  const uint64_t other = stored.header_bytes;
+  for (FrontierPoint& point : frontier.points) point.bpw = 8.0 * static_cast<double>(point.file_bytes - other) / weights;
+  return frontier;
 }
 
 }  // namespace assay

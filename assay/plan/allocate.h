@@ -19,7 +19,16 @@ namespace assay {
 struct AllocateConstraints {
   std::vector<GgmlType> types;                         // allowed; empty: every type the table has
   std::optional<GgmlType> min_type;                    // nothing with fewer bits per weight
+  std::string solver = "exact";                        // solver.h
   std::vector<std::pair<std::string, GgmlType>> keep;  // regular expression found in names -> type; first match wins, over all else
+};
+
+// One step of the size-damage curve: a row from one type to a larger one.
+struct PlanUpgrade {
+  std::string row;
+  GgmlType from = GgmlType::kF32, to = GgmlType::kF32;
+  uint64_t bytes = 0;  // more
+  double saved = 0;    // damage, nats per token
 };
 
 // A row of the table and what it got.
@@ -34,13 +43,14 @@ struct Plan {
   Recipe recipe;  // every matrix of the model
   uint64_t file_bytes = 0, tensor_bytes = 0, budget_bytes = 0;
   double bpw = 0;
-  double predicted_damage = 0;  // sum over the table's rows, nats per token
-  double bound = 0;             // no recipe within the budget and the constraints has less, by this table
-  double gap = 0;               // (predicted - bound) / predicted
-  double relaxed_bound = 0;     // the Lagrangian bound
-  double lambda = 0;            // nats per token that one byte more would save
-  bool exact = false;           // proven optimal
-  std::vector<PlanRow> rows;    // in the table's order
+  double predicted_damage = 0;    // sum over the table's rows, nats per token
+  double bound = 0;               // no recipe within the budget and the constraints has less, by this table
+  double gap = 0;                 // (predicted - bound) / predicted
+  double relaxed_bound = 0;       // the Lagrangian bound
+  double lambda = 0;              // nats per token that one byte more would save
+  bool exact = false;             // proven optimal
+  std::vector<PlanRow> rows;      // in the table's order
+  std::vector<PlanUpgrade> next;  // what a larger budget would buy first, most damage saved per byte first; at most 5
   std::vector<std::string> warnings;
 };
 
@@ -50,5 +60,21 @@ struct Plan {
 // kMismatch (a table or a --keep of another model).
 Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget, const AllocateConstraints& constraints,
                       const OutputRequest& request, const KnapsackOptions& effort = {});
+
+// The whole size-damage curve: its convex hull, where no recipe of that size is better, from the smallest recipe to the largest. Between
+// two points the straight line is a bound.
+struct FrontierPoint {
+  uint64_t file_bytes = 0;
+  double bpw = 0;
+  double damage = 0;
+  PlanUpgrade upgrade;  // that led here from the point before; no row at the first
+};
+struct Frontier {
+  std::vector<FrontierPoint> points;  // ascending bytes
+  std::vector<std::string> warnings;
+};
+// Errors: those of allocate(), but for budgets.
+Result<Frontier> plan_frontier(const Checkpoint& checkpoint, const DamageTable& table, const AllocateConstraints& constraints,
+                               const OutputRequest& request);
 
 }  // namespace assay

@@ -6,49 +6,18 @@
 #include "assay/base/checked.h"
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
+#include "assay/plan/knapsack_hull.h"
 #include "assay/plan/knapsack_search.h"
 
 namespace assay {
 namespace {
 
-// The items of a group that can be optimal: ascending bytes, strictly descending damage.
-struct Candidates {
-  std::vector<KnapsackItem> items;
-  std::vector<size_t> original;
-  std::vector<size_t> hull;  // the lower convex hull of (bytes, damage), indices into items
-};
-
-// (damage saved) / (bytes paid) from item a to the larger item b.
-double rate(const KnapsackItem& a, const KnapsackItem& b) { return (a.damage - b.damage) / static_cast<double>(b.bytes - a.bytes); }
-
-Candidates prune(const KnapsackGroup& group) {
-  std::vector<size_t> order(group.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return group[a].bytes != group[b].bytes ? group[a].bytes < group[b].bytes : group[a].damage < group[b].damage;
-  });
-  Candidates result;
-  for (const size_t i : order) {
-    if (!result.items.empty() && group[i].damage >= result.items.back().damage) continue;
-    result.items.push_back(group[i]);
-    result.original.push_back(i);
-  }
-  for (size_t i = 0; i < result.items.size(); ++i) {
-    auto& hull = result.hull;
-    while (hull.size() >= 2 &&
-           rate(result.items[hull[hull.size() - 2]], result.items[hull.back()]) <= rate(result.items[hull.back()], result.items[i]))
-      hull.pop_back();
-    hull.push_back(i);
-  }
-  return result;
-}
-
 class Solver {
  public:
   Solver(std::span<const KnapsackGroup> groups, uint64_t budget) : budget_(budget) {
-    for (const KnapsackGroup& group : groups) groups_.push_back(prune(group));
+    for (const KnapsackGroup& group : groups) groups_.push_back(candidates_of(group));
     relaxed_.assign(groups_.size(), 0);
-    for (const Candidates& group : groups_) used_ += group.items.front().bytes;
+    for (const KnapsackCandidates& group : groups_) used_ += group.items.front().bytes;
   }
 
   KnapsackSolution solve(size_t max_states) {
@@ -81,18 +50,7 @@ class Solver {
   // Climbs the hulls, best rate first, up to the first step that does not fit: the relaxed optimum is that choice with a
   // fraction of the step, and lambda is the step's rate. True if every step fits.
   bool relax() {
-    struct Step {
-      double rate;
-      size_t group, from, to;
-    };
-    std::vector<Step> steps;
-    for (size_t g = 0; g < groups_.size(); ++g) {
-      const Candidates& group = groups_[g];
-      for (size_t i = 0; i + 1 < group.hull.size(); ++i)
-        steps.push_back({rate(group.items[group.hull[i]], group.items[group.hull[i + 1]]), g, group.hull[i], group.hull[i + 1]});
-    }
-    std::stable_sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) { return a.rate > b.rate; });
-    for (const Step& step : steps) {
+    for (const KnapsackStep& step : hull_steps(groups_)) {
       const uint64_t bytes = groups_[step.group].items[step.to].bytes - groups_[step.group].items[step.from].bytes;
       if (bytes > budget_ - used_) {
         lambda_ = step.rate;
@@ -112,7 +70,7 @@ class Solver {
       for (size_t g = 0; g < groups_.size(); ++g) {
         const auto& items = groups_[g].items;
         for (size_t i = choice[g] + 1; i < items.size() && items[i].bytes - items[choice[g]].bytes <= left; ++i) {
-          const double saved = rate(items[choice[g]], items[i]);
+          const double saved = saving_rate(items[choice[g]], items[i]);
           if (saved > best_rate) best_rate = saved, group = g, item = i;
         }
       }
@@ -146,7 +104,7 @@ class Solver {
     return improvement.exact;
   }
 
-  std::vector<Candidates> groups_;
+  std::vector<KnapsackCandidates> groups_;
   uint64_t budget_;
   std::vector<size_t> relaxed_;  // the relaxed optimum without its fractional step
   uint64_t used_ = 0;            // bytes of it
