@@ -161,6 +161,7 @@ Status PqiRunner::quantize(GgmlType type, const std::vector<int>& layers, std::v
     return fail(ErrorCode::kUnsupported, {"type " + name, "fits no matrix of these layers", "another of --types", "rows not divisible?"});
   if (!left_out.empty()) notes.push_back(name + ": cannot hold " + join(left_out, ", ") + ", which stay as they are");
   far_ = std::move(far);
+  start_.reset();
   std::string of;
   for (const int layer : layers) of += std::to_string(layer) + ",";
   units_ = store_->units(store_->key("pqi study").add("windows", fingerprint(set_.windows)).add("type", name).add("layers", of));
@@ -312,7 +313,12 @@ Result<std::vector<double>> PqiRunner::losses(double t) {
 Result<std::string> PqiRunner::make_orders(int layer) {
   QuietProgress quiet(*progress_);
   const QuantizationPath part = path(layer);
-  const SecondOrderOptions options;
+  if (!start_) {
+    const double at_w[] = {0};
+    ASSAY_ASSIGN(start_, path_gradients(path(), at_w, {}, quiet));
+  }
+  SecondOrderOptions options;
+  options.start = &*start_;
   ASSAY_ASSIGN(SecondOrder order, second_order(part, options, quiet));
   ASSAY_ASSIGN(const PathPoint end, loss_at(part, 1, order.path, quiet));
   const std::vector<PathPoint>& points = order.path.points;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,7 @@ class PqiRunner {
   std::unique_ptr<UnitStore> store_;
   std::unique_ptr<UnitCache> units_;
   std::shared_ptr<const StoredMatrices> far_;
+  std::optional<PathGradients> start_;  // of all of far_ at w: the same for every layer
   Progress* progress_ = nullptr;
 };
 

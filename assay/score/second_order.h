@@ -3,7 +3,7 @@
 // whole. A block of the Hessian alone comes from a path on which only those matrices change.
 // Why not a second backward: it keeps the graph of a whole forward and backward, while a difference of gradients goes block by block with
 // one block's gradients in memory, and its error is seen: differences at h and 2 h are extrapolated, and what they disagree by is told.
-// Cost: four gradients, and a fifth at w for the first order. Non-goals: traces, eigenvalues.
+// Cost: four gradients, and a fifth at w for the first order unless it is given. Non-goals: traces, eigenvalues.
 #pragma once
 
 #include <string>
@@ -17,6 +17,9 @@ struct SecondOrderOptions {
   // h: differences at +-h and +-2 h, as parts of the whole step d. Truncation falls with h^2 (h^4 after extrapolation), rounding grows with
   // 1 / h. 1/16 keeps both below 0.05 % of the term from Q2_K to Q8_0 on the demo model.
   double step = 1.0 / 16;
+  // The gradient at w, if it is known already: its first point is at t = 0, its matrices hold this path's, with the same changes and
+  // windows. One gradient less; null: it is computed.
+  const PathGradients* start = nullptr;
 };
 
 // nats per token.
@@ -36,7 +39,7 @@ struct SecondOrder {
   PathGradients path;                    // t = 0, h, -h, 2 h, -2 h
 };
 
-// Errors: kUsage (step), those of the path.
+// Errors: kUsage (step, a start without a matrix of the path), those of the path.
 Result<SecondOrder> second_order(const QuantizationPath& path, const SecondOrderOptions& options = {},
                                  Progress& progress = silent_progress());
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "assay/score/second_order.h"
@@ -17,6 +18,20 @@ SecondOrderTerm term_of(double first, const double (&at)[4], double h, double si
   return {first, 0.5 * extrapolated, 0.5 * (std::fabs(extrapolated - near) + rounding)};
 }
 
+// The point at w of a path with fewer matrices.
+Result<PathPoint> narrowed(const PathGradients& start, const std::vector<PathMatrix>& matrices) {
+  if (start.points.empty() || start.points[0].t != 0) return fail(ErrorCode::kUsage, "second order: the start given is not at w");
+  PathPoint point = start.points[0];
+  point.matrices.clear();
+  for (const PathMatrix& matrix : matrices) {
+    const auto found =
+        std::find_if(start.matrices.begin(), start.matrices.end(), [&](const PathMatrix& one) { return one.tensor == matrix.tensor; });
+    if (found == start.matrices.end()) return fail(ErrorCode::kUsage, "second order: the start given lacks tensor '" + matrix.tensor + "'");
+    point.matrices.push_back(start.points[0].matrices[static_cast<size_t>(found - start.matrices.begin())]);
+  }
+  return point;
+}
+
 }  // namespace
 
 Result<SecondOrder> second_order(const QuantizationPath& path, const SecondOrderOptions& options, Progress& progress) {
@@ -24,7 +39,11 @@ Result<SecondOrder> second_order(const QuantizationPath& path, const SecondOrder
   if (!(h > 0 && h <= 0.5)) return fail(ErrorCode::kUsage, "second order: the step must be above 0 and at most 0.5");
   const double ts[] = {0, h, -h, 2 * h, -2 * h};
   SecondOrder result;
-  ASSAY_ASSIGN(result.path, path_gradients(path, ts, {}, progress));
+  ASSAY_ASSIGN(result.path, path_gradients(path, std::span(ts).subspan(options.start ? 1 : 0), {}, progress));
+  if (options.start) {
+    ASSAY_ASSIGN(PathPoint start, narrowed(*options.start, result.path.matrices));
+    result.path.points.insert(result.path.points.begin(), std::move(start));
+  }
   const std::vector<PathPoint>& points = result.path.points;
   double totals[4] = {}, first = 0, square = 0;
   for (size_t m = 0; m < result.path.matrices.size(); ++m) {

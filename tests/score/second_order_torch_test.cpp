@@ -88,5 +88,26 @@ TEST(SecondOrder, TheLossDepartsWithSlopesTwoAndThree) {
   EXPECT_LT(std::fabs(departure(0.05, true)), 0.2 * std::fabs(departure(0.05, false)));
 }
 
+// One block's second order with the gradient at w taken from the path of all blocks: the same numbers.
+TEST(SecondOrder, TakesAStartThatIsKnown) {
+  const Case model;
+  const QuantizationPath all = model.path(0.01), one = model.path(0.01, 1);
+  const double at_w[] = {0.0};
+  const auto start = path_gradients(all, at_w);
+  ASSERT_TRUE(start);
+  SecondOrderOptions options;
+  options.start = &*start;
+  const auto given = second_order(one, options), computed = second_order(one);
+  ASSERT_TRUE(given && computed) << (given ? computed.error().message : given.error().message);
+  ASSERT_EQ(given->matrices.size(), computed->matrices.size());
+  EXPECT_EQ(given->path.points.size(), 5u);
+  EXPECT_EQ(given->total.first, computed->total.first);
+  EXPECT_EQ(given->total.second, computed->total.second);
+  EXPECT_EQ(given->total.error, computed->total.error);
+  const auto part = path_gradients(one, at_w);
+  options.start = &*part;
+  EXPECT_EQ(second_order(all, options).error().code, ErrorCode::kUsage);
+}
+
 }  // namespace
 }  // namespace assay
