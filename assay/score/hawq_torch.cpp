@@ -1,6 +1,7 @@
 // HAWQ-V2 (methods.md 3.7): mean curvature of a matrix's weights times the squared error of storing it at the type,
 //   Tr H_mm / n_m x |Q(W) - W|^2_F,
 // traces by Hutchinson's draws (hessian_trace.h), until every matrix's standard error is below 5 %, or the cap or the budget is reached.
+// Four draws before them find the steps and are not in the result.
 // Twice the second order of an error that is alike in all directions. Leaves out where the error points, and that real errors seek
 // directions of low curvature or do not; products between matrices; the first order.
 #include <fmt/format.h>
@@ -19,7 +20,8 @@ namespace assay {
 namespace {
 
 constexpr double kDrawForwards = 2 * kGradientForwards;  // per window
-constexpr int kMostDraws = 64, kLeastDraws = 4;          // fewer say nothing of their own spread
+constexpr int kPilotDraws = 4;                           // for the steps
+constexpr int kMostDraws = 32, kLeastDraws = 4;          // fewer say nothing of their own spread
 constexpr double kEnough = 0.05;                         // standard error as a part of the trace
 
 // Of all draws so far, by matrix, and of their sum.
@@ -52,7 +54,7 @@ HessianTrace trace_of(const PassRun& run) {
 }
 
 int draws_allowed(const PassRun& run) {
-  const double fit = std::floor(run.budget / (kDrawForwards * run.passes()));
+  const double fit = std::floor(run.budget / (kDrawForwards * run.passes())) - kPilotDraws;
   return static_cast<int>(std::clamp<double>(fit, kLeastDraws, kMostDraws));
 }
 
@@ -69,34 +71,56 @@ Result<std::vector<double>> read_numbers(const std::string& payload, size_t coun
   return numbers;
 }
 
-Result<Traces> draw_traces(const PassRun& run) {
-  const HessianTrace trace = trace_of(run);
-  Traces traces{std::vector<Moments>(trace.matrices.size()), {}};
-  std::map<std::string, double> steps;
-  const int most = draws_allowed(run);
-  run.progress.stage("hawq: draws", static_cast<uint64_t>(most));
-  for (int draw = 0; draw < most; ++draw) {
-    const auto work = [&]() -> Result<std::string> {
-      if (steps.empty()) {
-        ASSAY_ASSIGN(steps, shake_steps(trace));
-      }
-      ASSAY_ASSIGN(const std::vector<double> products, trace_draw(trace, steps, static_cast<uint64_t>(draw), run.progress));
-      return numbers_of(products, "trace");
-    };
-    ASSAY_ASSIGN(const std::string payload, run.unit(fmt::format("draw {}", draw), work));
-    ASSAY_ASSIGN(const std::vector<double> products, read_numbers(payload, trace.matrices.size()));
+// Draws one after another, each a unit.
+class TraceDraws {
+ public:
+  explicit TraceDraws(const PassRun& run) : run_(run), trace_(trace_of(run)), most_(draws_allowed(run)) {}
+
+  Result<Traces> all() {
+    run_.progress.stage("hawq: draws", static_cast<uint64_t>(kPilotDraws + most_));
+    Traces traces = none();
+    for (int draw = 0; draw < kPilotDraws; ++draw) ASSAY_TRY(add(draw, traces));
+    for (const Moments& trace : traces.matrices) pilot_.push_back(trace.mean());
+    steps_.clear();
+    traces = none();
+    for (int draw = kPilotDraws; draw < kPilotDraws + most_; ++draw) {
+      ASSAY_TRY(add(draw, traces));
+      if (traces.draws() >= kLeastDraws && relative_error(traces.matrices[worst_of(traces)]) < kEnough) break;
+    }
+    return traces;
+  }
+
+ private:
+  Traces none() const { return {std::vector<Moments>(trace_.matrices.size()), {}}; }
+
+  Status add(int draw, Traces& traces) {
+    ASSAY_ASSIGN(const std::string payload, run_.unit(fmt::format("draw {}", draw), [&] { return make(draw); }));
+    ASSAY_ASSIGN(const std::vector<double> products, read_numbers(payload, trace_.matrices.size()));
     double sum = 0;
     for (size_t m = 0; m < products.size(); ++m) {
       traces.matrices[m].add(products[m]);
       sum += products[m];
     }
     traces.sum.add(sum);
-    const double worst = relative_error(traces.matrices[worst_of(traces)]);
-    run.progress.update(static_cast<uint64_t>(draw) + 1, fmt::format("standard error {:.1f} %", 100 * worst));
-    if (draw + 1 >= kLeastDraws && worst < kEnough) break;
+    run_.progress.update(static_cast<uint64_t>(draw) + 1);
+    return {};
   }
-  return traces;
-}
+
+  Result<std::string> make(int draw) {
+    if (steps_.empty()) {
+      ASSAY_ASSIGN(steps_, shake_steps(trace_));
+      if (!pilot_.empty()) steps_ = balanced_steps(trace_, std::move(steps_), pilot_);
+    }
+    ASSAY_ASSIGN(const std::vector<double> products, trace_draw(trace_, steps_, static_cast<uint64_t>(draw), run_.progress));
+    return numbers_of(products, "trace");
+  }
+
+  const PassRun& run_;
+  HessianTrace trace_;
+  int most_;
+  std::vector<double> pilot_;            // rough traces; empty: not yet known
+  std::map<std::string, double> steps_;  // once needed
+};
 
 // |Q(W) - W|^2 of the step's matrices.
 Result<std::vector<double>> squared_errors(TypeStep& step, const PassRun& run) {
@@ -126,11 +150,11 @@ class Hawq final : public PassScore {
             .source = "HAWQ-V2, arXiv 1911.03852; methods.md 3.7"};
   }
 
-  double estimate(const PassRun& run) const override { return draws_allowed(run) * kDrawForwards * run.passes(); }
+  double estimate(const PassRun& run) const override { return (kPilotDraws + draws_allowed(run)) * kDrawForwards * run.passes(); }
 
   Result<PassRows> rows(const PassRun& run) const override {
     PassRows made;
-    ASSAY_ASSIGN(const Traces traces, draw_traces(run));
+    ASSAY_ASSIGN(const Traces traces, TraceDraws(run).all());
     std::map<std::string, const Moments*> by_tensor;
     std::vector<std::string> names;
     for (const LayerNumbers& layer : run.layers)
@@ -150,7 +174,7 @@ class Hawq final : public PassScore {
       if (!step.note().empty()) made.notes.push_back(step.note());
     }
     made.rows = std::move(table).take();
-    made.forward_equivalents = static_cast<double>(traces.draws()) * kDrawForwards * run.passes();
+    made.forward_equivalents = static_cast<double>(kPilotDraws + traces.draws()) * kDrawForwards * run.passes();
     made.unspent = estimate(run) - made.forward_equivalents;
     made.notes.push_back(how_it_ended(run, traces, names));
     return made;

@@ -63,6 +63,22 @@ Result<std::map<std::string, double>> shake_steps(const HessianTrace& trace) {
   return steps;
 }
 
+std::map<std::string, double> balanced_steps(const HessianTrace& trace, std::map<std::string, double> steps,
+                                             std::span<const double> traces) {
+  constexpr double kShortest = 1.0 / 32;
+  std::vector<double> curvatures;
+  for (size_t m = 0; m < traces.size(); ++m) {
+    const double step = steps.at(trace.matrices[m]);
+    curvatures.push_back(step * step * std::fabs(traces[m]));
+  }
+  std::vector<double> sorted = curvatures;
+  const auto middle = sorted.begin() + static_cast<ptrdiff_t>(sorted.size() / 2);
+  std::ranges::nth_element(sorted, middle);
+  for (size_t m = 0; m < traces.size(); ++m)
+    if (curvatures[m] > *middle) steps[trace.matrices[m]] *= std::max(kShortest, std::sqrt(*middle / curvatures[m]));
+  return steps;
+}
+
 Result<std::vector<double>> trace_draw(const HessianTrace& trace, const std::map<std::string, double>& steps, uint64_t draw,
                                        const Progress& progress) {
   const Shake shake{trace.options.seed, draw, steps};

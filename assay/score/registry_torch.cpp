@@ -73,14 +73,15 @@ constexpr Entry kEntries[] = {
     {[]() -> std::unique_ptr<Score> { return llm_mq_score(4); }, false},
     {made<output_fisher_score>},
     {[]() -> std::unique_ptr<Score> { return std::make_unique<CurvatureScore>(); }},
+    // Those that take what the budget leaves come last.
+    {delta_loss_score, false},
     {hessian_step_score, false},
     {hessian_layer_score, false},
-    {hawq_score, false},
-    {delta_loss_score, false},
     {pqi_of<PqiForm::kTotal>, false},
     {pqi_of<PqiForm::kSigned>, false},
     {pqi_of<PqiForm::kPerStep>, false},
     {pqi_of<PqiForm::kPerSequence>, false},
+    {hawq_score, false},
     {measured_damage_score, false},
 };
 
