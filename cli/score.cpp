@@ -115,7 +115,7 @@ Outcome outcome_of(const ScoreModelResult& made, const Options& options) {
   std::string whole;
   for (const Scored& scored : made.scores) {
     // Curvature if it is there, else the first.
-    if (is_damage(scored.info) && (!outcome.result.contains("table") || scored.info.name == "curvature"))
+    if (is_damage(scored.info) && !scored.table.rows.empty() && (!outcome.result.contains("table") || scored.info.name == "curvature"))
       outcome.result["table"] = Json::parse(to_json(damage_table_of(scored)));
     const std::vector<ScoreRow> rows = pooled(scored.table.rows, options.by, scored.info.pooling);
     scores.push_back(score_json(scored, rows));

@@ -6,14 +6,16 @@
 #include <cmath>
 
 #include "assay/base/payload.h"
+#include "assay/base/quiet_progress.h"
 #include "assay/base/text.h"
 #include "assay/file/tensor_role.h"
 #include "assay/job/make_table.h"
 #include "assay/job/weight_sample.h"
 #include "assay/plan/presets.h"
-#include "assay/quant/codec.h"
+#include "assay/probe/changes.h"
 #include "assay/score/gradient_kernels.h"
 #include "assay/score/pqi.h"
+#include "assay/score/quantized_set.h"
 #include "assay/score/second_order.h"
 #include "assay/study/pqi_analysis.h"
 
@@ -21,16 +23,6 @@ namespace assay {
 namespace {
 
 constexpr uint64_t kMostSampled = uint64_t{1} << 20;  // weights whose measures are compared
-
-// Says nothing of its own, and stops when asked to.
-class QuietProgress : public Progress {
- public:
-  explicit QuietProgress(const Progress& outer) : outer_(outer) {}
-  bool interrupted() const override { return outer_.interrupted(); }
-
- private:
-  const Progress& outer_;
-};
 
 std::span<const float> span_of(const at::Tensor& tensor) { return {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())}; }
 
@@ -141,26 +133,18 @@ std::vector<uint32_t> PqiRunner::documents() const {
 }
 
 Status PqiRunner::quantize(GgmlType type, const std::vector<int>& layers, std::vector<std::string>& notes) {
-  auto far = std::make_shared<StoredMatrices>();
-  std::vector<std::string> left_out;
-  for (const TensorInfo& tensor : model_.checkpoint->tensors()) {
-    const int layer = role_of(tensor.name).layer;
-    if (tensor.n_dims != 2 || !is_quantizable(tensor) || std::find(layers.begin(), layers.end(), layer) == layers.end()) continue;
-    if (usable_types(tensor, {type}).empty()) {
-      left_out.push_back(tensor.name);
-      continue;
-    }
-    ASSAY_ASSIGN(const std::vector<float> values, model_.checkpoint->read_float(tensor));
-    ASSAY_ASSIGN(const uint64_t bytes, tensor_bytes(type, {tensor.dims.data(), tensor.n_dims}, tensor.name));
-    StoredMatrix matrix{type, std::vector<std::byte>(bytes)};
-    ASSAY_TRY(encode(type, values, tensor.row_length(), matrix.bytes, {.threads = settings_.threads}));
-    far->emplace(tensor.name, std::move(matrix));
-  }
+  std::vector<std::string> tensors;
+  for (const TensorInfo& tensor : model_.checkpoint->tensors())
+    if (tensor.n_dims == 2 && is_quantizable(tensor) && std::ranges::count(layers, role_of(tensor.name).layer) > 0)
+      tensors.push_back(tensor.name);
+  const auto can_hold = [&](const std::string& tensor) { return !usable_types(*model_.checkpoint->find(tensor), {type}).empty(); };
+  const TypeFit fit = type_fit(tensors, can_hold);
   const std::string name = find_type(type)->name;
-  if (far->empty())
+  if (fit.tensors.empty())
     return fail(ErrorCode::kUnsupported, {"type " + name, "fits no matrix of these layers", "another of --types", "rows not divisible?"});
-  if (!left_out.empty()) notes.push_back(name + ": cannot hold " + join(left_out, ", ") + ", which stay as they are");
-  far_ = std::move(far);
+  if (!fit.left_out.empty()) notes.push_back(note_of(fit, type));
+  const ChangeSource encoded(model_.network, nullptr, {0, settings_.threads});
+  ASSAY_ASSIGN(far_, stored_at(type, fit.tensors, [&](const std::string& tensor, GgmlType) { return encoded.stored(tensor, type); }));
   start_.reset();
   std::string of;
   for (const int layer : layers) of += std::to_string(layer) + ",";

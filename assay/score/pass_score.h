@@ -34,6 +34,9 @@ struct PassRun {
   // Finds a finished unit of this score, or makes and keeps it. Its name holds whatever the result depends on beside the windows.
   std::function<Result<std::string>(const std::string& name, const std::function<Result<std::string>()>& make)> unit;
   Progress& progress;
+  // A score of this run has that unit from its family already: it costs nothing. Units that an earlier run kept count as work, so that
+  // what fits a budget does not depend on what is in the store. Empty: none has any.
+  std::function<bool(const std::string& name)> at_hand = {};
 
   double passes() const { return static_cast<double>(windows.size()); }
 };
@@ -41,11 +44,14 @@ struct PassRun {
 struct PassRows {
   std::vector<ScoreRow> rows;
   double forward_equivalents = 0;  // forwards of a window that it took, or would have if no unit was found
+  double unspent = 0;              // of the estimate: it could stop early
   std::vector<std::string> notes;
 };
 
 class PassScore : public Score {
  public:
+  // Scores of one family find each other's units.
+  virtual std::string family() const { return std::string(info().name); }
   // Forwards of one window; at most the budget where the score can do with less.
   virtual double estimate(const PassRun& run) const = 0;
   // Called if the estimate is within the budget.

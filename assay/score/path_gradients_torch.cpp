@@ -2,6 +2,7 @@
 #include <chrono>
 #include <map>
 
+#include "assay/base/quiet_progress.h"
 #include "assay/base/text.h"
 #include "assay/file/tensor_role.h"
 #include "assay/score/gradient_kernels.h"
@@ -24,16 +25,6 @@ Result<std::vector<PathMatrix>> matrices_of(const QuantizationPath& path) {
   }
   return matrices;
 }
-
-// The pass at one point says nothing of its own, and stops when asked to.
-class PointProgress : public Progress {
- public:
-  explicit PointProgress(const Progress& outer) : outer_(outer) {}
-  bool interrupted() const override { return outer_.interrupted(); }
-
- private:
-  const Progress& outer_;
-};
 
 // Takes the dots of every matrix at one point.
 class DotReader : public GradientReader {
@@ -98,7 +89,7 @@ Result<std::shared_ptr<const Network>> model_at(const QuantizationPath& path, do
 Result<PathPoint> point_at(const QuantizationPath& path, double t, std::span<GradientReader* const> readers, PathGradients& spent,
                            const Progress& progress) {
   ASSAY_ASSIGN(const std::shared_ptr<const Network> network, model_at(path, t, spent));
-  PointProgress quiet(progress);
+  QuietProgress quiet(progress);
   ASSAY_ASSIGN(GradientLosses losses, gradient_pass(*network, path.windows, readers, path.pass, quiet));
   spent.forward_seconds += losses.forward_seconds;
   spent.backward_seconds += losses.backward_seconds[static_cast<size_t>(GradientLabels::kText)];

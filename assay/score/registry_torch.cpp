@@ -9,6 +9,7 @@
 #include "assay/score/measured_scores.h"
 #include "assay/score/nsds.h"
 #include "assay/score/nsds_ramp.h"
+#include "assay/score/path_scores.h"
 #include "assay/score/registry.h"
 
 namespace assay {
@@ -18,6 +19,11 @@ struct Entry {
   std::unique_ptr<Score> (*make)();
   bool in_default = true;
 };
+
+template <PqiForm form>
+std::unique_ptr<Score> pqi_of() {
+  return pqi_score(form);
+}
 
 template <std::unique_ptr<GradientScore> (*make)()>
 std::unique_ptr<Score> made() {
@@ -67,6 +73,15 @@ constexpr Entry kEntries[] = {
     {[]() -> std::unique_ptr<Score> { return llm_mq_score(4); }, false},
     {made<output_fisher_score>},
     {[]() -> std::unique_ptr<Score> { return std::make_unique<CurvatureScore>(); }},
+    // Those that take what the budget leaves come last.
+    {delta_loss_score, false},
+    {hessian_step_score, false},
+    {hessian_layer_score, false},
+    {pqi_of<PqiForm::kTotal>, false},
+    {pqi_of<PqiForm::kSigned>, false},
+    {pqi_of<PqiForm::kPerStep>, false},
+    {pqi_of<PqiForm::kPerSequence>, false},
+    {hawq_score, false},
     {measured_damage_score, false},
 };
 

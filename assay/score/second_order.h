@@ -3,7 +3,7 @@
 // whole. A block of the Hessian alone comes from a path on which only those matrices change.
 // Why not a second backward: it keeps the graph of a whole forward and backward, while a difference of gradients goes block by block with
 // one block's gradients in memory, and its error is seen: differences at h and 2 h are extrapolated, and what they disagree by is told.
-// Cost: four gradients, and a fifth at w for the first order unless it is given. Non-goals: traces, eigenvalues.
+// Cost: four gradients, and a fifth at w where the first order is asked for. Non-goals: traces, eigenvalues.
 #pragma once
 
 #include <string>
@@ -24,7 +24,7 @@ struct SecondOrderOptions {
 
 // nats per token.
 struct SecondOrderTerm {
-  double first = 0;   // d . g
+  double first = 0;   // d . g; 0 without the gradient at w
   double second = 0;  // 1/2 d . H d, extrapolated
   double error = 0;   // of `second`: what extrapolation changed, and float32's rounding of the gradients
 };
@@ -38,6 +38,9 @@ struct SecondOrder {
   SecondOrderTerm total;                 // its error is of the whole, not the sum of the rows'
   PathGradients path;                    // t = 0, h, -h, 2 h, -2 h
 };
+
+// From the points t = h, -h, 2 h, -2 h of a path, and 0 for the first order. kUsage: one of the four is not there.
+Result<SecondOrder> second_order_of(PathGradients path, double step);
 
 // Errors: kUsage (step, a start without a matrix of the path), those of the path.
 Result<SecondOrder> second_order(const QuantizationPath& path, const SecondOrderOptions& options = {},

@@ -10,7 +10,7 @@ namespace {
 // stands in for their root of squares.
 constexpr double kRounding = 1e-5;
 
-// From derivatives at h, -h, 2 h, -2 h. `size`: of the derivative at w, for its rounding.
+// From derivatives at h, -h, 2 h, -2 h. `size`: of the derivative, for its rounding.
 SecondOrderTerm term_of(double first, const double (&at)[4], double h, double size) {
   const double near = (at[0] - at[1]) / (2 * h), far = (at[2] - at[3]) / (4 * h);
   const double extrapolated = (4 * near - far) / 3;
@@ -32,31 +32,46 @@ Result<PathPoint> narrowed(const PathGradients& start, const std::vector<PathMat
   return point;
 }
 
+// Null: no such point.
+const PathPoint* find_point(const PathGradients& path, double t) {
+  const auto found = std::ranges::find_if(path.points, [t](const PathPoint& point) { return point.t == t; });
+  return found == path.points.end() ? nullptr : &*found;
+}
+
 }  // namespace
+
+Result<SecondOrder> second_order_of(PathGradients path, double step) {
+  const double h = step;
+  const PathPoint* const points[] = {find_point(path, h), find_point(path, -h), find_point(path, 2 * h), find_point(path, -2 * h)};
+  if (std::ranges::count(points, nullptr) > 0) return fail(ErrorCode::kUsage, "second order: the path lacks one of h, -h, 2 h, -2 h");
+  const PathPoint* const start = find_point(path, 0);
+  SecondOrder result;
+  double totals[4] = {}, first = 0, square = 0;
+  for (size_t m = 0; m < path.matrices.size(); ++m) {
+    const PathMatrix& matrix = path.matrices[m];
+    double at[4];
+    for (size_t i = 0; i < 4; ++i) totals[i] += at[i] = points[i]->matrices[m].total;
+    const double size = points[0]->matrices[m].absolute / std::sqrt(static_cast<double>(matrix.elements));
+    const double slope = start != nullptr ? start->matrices[m].total : 0;
+    first += slope;
+    square += size * size;
+    result.matrices.push_back({matrix.tensor, matrix.layer, term_of(slope, at, h, size)});
+  }
+  result.total = term_of(first, totals, h, std::sqrt(square));
+  result.path = std::move(path);
+  return result;
+}
 
 Result<SecondOrder> second_order(const QuantizationPath& path, const SecondOrderOptions& options, Progress& progress) {
   const double h = options.step;
   if (!(h > 0 && h <= 0.5)) return fail(ErrorCode::kUsage, "second order: the step must be above 0 and at most 0.5");
   const double ts[] = {0, h, -h, 2 * h, -2 * h};
-  SecondOrder result;
-  ASSAY_ASSIGN(result.path, path_gradients(path, std::span(ts).subspan(options.start ? 1 : 0), {}, progress));
+  ASSAY_ASSIGN(PathGradients points, path_gradients(path, std::span(ts).subspan(options.start ? 1 : 0), {}, progress));
   if (options.start) {
-    ASSAY_ASSIGN(PathPoint start, narrowed(*options.start, result.path.matrices));
-    result.path.points.insert(result.path.points.begin(), std::move(start));
+    ASSAY_ASSIGN(PathPoint start, narrowed(*options.start, points.matrices));
+    points.points.insert(points.points.begin(), std::move(start));
   }
-  const std::vector<PathPoint>& points = result.path.points;
-  double totals[4] = {}, first = 0, square = 0;
-  for (size_t m = 0; m < result.path.matrices.size(); ++m) {
-    const PathMatrix& matrix = result.path.matrices[m];
-    double at[4];
-    for (size_t i = 0; i < 4; ++i) totals[i] += at[i] = points[i + 1].matrices[m].total;
-    const double size = points[0].matrices[m].absolute / std::sqrt(static_cast<double>(matrix.elements));
-    first += points[0].matrices[m].total;
-    square += size * size;
-    result.matrices.push_back({matrix.tensor, matrix.layer, term_of(points[0].matrices[m].total, at, h, size)});
-  }
-  result.total = term_of(first, totals, h, std::sqrt(square));
-  return result;
+  return second_order_of(std::move(points), h);
 }
 
 }  // namespace assay

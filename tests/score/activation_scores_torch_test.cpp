@@ -135,6 +135,14 @@ ScoreModelOptions small_run() {
   return options;
 }
 
+// All but two of some hundred gradients each, which their own tests repeat on a smaller model.
+std::vector<std::string> all_but_the_longest() {
+  std::vector<std::string> names;
+  for (const auto& score : all_scores())
+    if (const std::string name(score->info().name); name != "hawq" && name != "hessian_layer") names.push_back(name);
+  return names;
+}
+
 void expect_equal(const ScoreModelResult& a, const ScoreModelResult& b) {
   ASSERT_EQ(a.scores.size(), b.scores.size());
   for (size_t s = 0; s < a.scores.size(); ++s) {
@@ -149,7 +157,7 @@ void expect_equal(const ScoreModelResult& a, const ScoreModelResult& b) {
   }
 }
 
-// Every score of the registry on the bundled model: the same bits with one thread and with two, and from the store.
+// The scores of the registry on the bundled model: the same bits with one thread and with two, and from the store.
 TEST(ScoreModel, AllScoresRepeatWhateverTheThreadsAndFromTheStore) {
   RunSettings one, two;
   one.threads = 1;
@@ -157,13 +165,15 @@ TEST(ScoreModel, AllScoresRepeatWhateverTheThreadsAndFromTheStore) {
   std::string directory = testing::TempDir() + "/assay-score-XXXXXX";
   ASSERT_NE(::mkdtemp(directory.data()), nullptr);
   two.store = directory;
-  const auto first = assay_engine()->score_model(small_run(), one, silent_progress());
+  ScoreModelOptions options = small_run();
+  options.scores = all_but_the_longest();
+  const auto first = assay_engine()->score_model(options, one, silent_progress());
   ASSERT_TRUE(first) << first.error().message;
-  EXPECT_EQ(first->scores.size(), all_scores().size());
-  const auto second = assay_engine()->score_model(small_run(), two, silent_progress());
+  EXPECT_EQ(first->scores.size(), all_scores().size() - 2);
+  const auto second = assay_engine()->score_model(options, two, silent_progress());
   ASSERT_TRUE(second) << second.error().message;
   expect_equal(*first, *second);
-  const auto third = assay_engine()->score_model(small_run(), two, silent_progress());
+  const auto third = assay_engine()->score_model(options, two, silent_progress());
   ASSERT_TRUE(third) << third.error().message;
   expect_equal(*first, *third);
   EXPECT_EQ(third->units.made, 0u);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -19,7 +20,7 @@ namespace assay::testing_path {
 constexpr int64_t kTokens = 12;
 
 inline std::shared_ptr<const Checkpoint> tiny_checkpoint(bool tied = false) {
-  const std::string path = testing::TempDir() + "/assay-path.gguf";
+  const std::string path = testing::TempDir() + "/assay-path-" + std::to_string(getpid()) + ".gguf";
   const Metadata metadata = tiny::metadata("llama");
   auto tensors = tiny::tensors_of(*parse_hyper(metadata, true));
   if (std::none_of(tensors.begin(), tensors.end(), [](const TensorInfo& tensor) { return tensor.name == "output.weight"; })) {

@@ -1,0 +1,145 @@
+// PQI, the post-quantization integral (pqi.h; methods.md 3.8): what each matrix contributes to the change of the loss when everything is
+// stored at the type, c_i = d_i int_0^1 dF/dw_i(w + t d) dt, by the midpoint rule; summed with its sign, or element by element without, the
+// absolute value at one of three places. One integral per type feeds all four. Leaves out what the matrix would do alone: its gradient is
+// that of a model whose other matrices move too.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "assay/base/payload.h"
+#include "assay/score/path_scores.h"
+#include "assay/score/pqi.h"
+#include "assay/score/type_step.h"
+
+namespace assay {
+namespace {
+
+constexpr int kMostIntervals = 32, kLeastIntervals = 4;  // the source's number; below four the curve of the loss is not followed
+constexpr double kEnds = 2;                              // forwards of a window for the losses at both ends
+
+struct Form {
+  const char *name, *what;
+  double PqiValue::* value;
+};
+constexpr Form kForms[] = {
+    {"pqi_signed", "part of the matrix in the change of the loss with everything at the type (PQI)", &PqiValue::contribution},
+    {"pqi", "the same, weight by weight without signs after the sum over the path (PQI)", &PqiValue::abs_total},
+    {"pqi_per_step", "the same without signs at every step of the path", &PqiValue::abs_per_step},
+    {"pqi_per_sequence", "the same without signs at every step and window", &PqiValue::abs_per_sequence},
+};
+
+// What a unit keeps of an integral.
+struct Integral {
+  std::vector<std::pair<std::string, PqiValue>> matrices;
+  double change = 0, predicted = 0;  // of the loss, nats per token
+};
+
+Result<std::string> make_integral(TypeStep& step, int intervals, Progress& progress) {
+  ASSAY_ASSIGN(const QuantizationPath path, step.path());
+  ASSAY_ASSIGN(const PqiResult made, pqi(path, {PathRule::kMidpoint, intervals, false}, {}, progress));
+  PayloadWriter writer;
+  writer.add(made.change(), "change of the loss");
+  writer.add(made.total.contribution, "change of the loss");
+  writer.add(uint64_t{made.matrices.size()});
+  for (const PqiRow& row : made.matrices) {
+    const double values[] = {row.value.contribution, row.value.abs_total, row.value.abs_per_step, row.value.abs_per_sequence};
+    writer.add(std::string_view(row.name));
+    writer.add(std::span<const double>(values), row.name);
+  }
+  return std::move(writer).finish();
+}
+
+Result<Integral> read_integral(const std::string& payload) {
+  PayloadReader reader(payload);
+  Integral integral;
+  integral.change = reader.real();
+  integral.predicted = reader.real();
+  for (uint64_t left = reader.number(); left > 0 && !reader.failed(); --left) {
+    const std::string tensor = reader.text();
+    std::vector<double> values = reader.reals();
+    values.resize(4);
+    PqiValue value;
+    value.contribution = values[0];
+    value.abs_total = values[1];
+    value.abs_per_step = values[2];
+    value.abs_per_sequence = values[3];
+    integral.matrices.emplace_back(tensor, value);
+  }
+  ASSAY_TRY(reader.finish());
+  return integral;
+}
+
+std::string name_of_integral(int intervals) { return "integral midpoint " + std::to_string(intervals); }
+double forwards_of(const PassRun& run, int intervals) { return run.passes() * (intervals * kGradientForwards + kEnds); }
+
+double estimate_of(const PassRun& run, const std::vector<TypeStep>& steps, int intervals) {
+  double forwards = 0;
+  for (const TypeStep& step : steps)
+    if (!run.at_hand || !run.at_hand(step.unit(name_of_integral(intervals)))) forwards += forwards_of(run, intervals);
+  return forwards;
+}
+
+// The most that the budget allows.
+int intervals_of(const PassRun& run, const std::vector<TypeStep>& steps) {
+  int intervals = kMostIntervals;
+  while (intervals > kLeastIntervals && estimate_of(run, steps, intervals) > run.budget) --intervals;
+  return intervals;
+}
+
+std::string closure_note(const TypeStep& step, const Integral& integral, int intervals) {
+  const double error = integral.predicted - integral.change;
+  std::string part;
+  if (integral.change != 0) part = fmt::format(" ({:.2g} % of the change)", 100 * std::fabs(error / integral.change));
+  return fmt::format("{}: N = {}, loss changes by {:.6g} nats per token, predicted {:.6g}: closure error {:.2g}{}",
+                     find_type(step.type())->name, intervals, integral.change, integral.predicted, error, part);
+}
+
+class PqiScore final : public PassScore {
+ public:
+  explicit PqiScore(const Form& form) : form_(form) {}
+  ScoreInfo info() const override {
+    return {.name = form_.name,
+            .what = form_.what,
+            .unit = "nats per token",
+            .by_type = true,
+            .needs_text = true,
+            .needs_gradients = true,
+            .source = "post-quantization integral; methods.md 3.8"};
+  }
+  std::string family() const override { return kPathFamily; }
+
+  double estimate(const PassRun& run) const override {
+    const std::vector<TypeStep> steps = type_steps(run);
+    return estimate_of(run, steps, intervals_of(run, steps));
+  }
+
+  Result<PassRows> rows(const PassRun& run) const override {
+    PassRows made;
+    std::vector<TypeStep> steps = type_steps(run);
+    const int intervals = intervals_of(run, steps);
+    if (intervals < kMostIntervals)
+      made.notes.push_back(fmt::format("{} intervals instead of {}: the budget allows no more", intervals, kMostIntervals));
+    MatrixTable table(run.layers);
+    for (TypeStep& step : steps) {
+      const auto work = [&] { return make_integral(step, intervals, run.progress); };
+      ASSAY_ASSIGN(const std::string payload, run.unit(step.unit(name_of_integral(intervals)), work));
+      ASSAY_ASSIGN(const Integral integral, read_integral(payload));
+      for (const auto& [tensor, value] : integral.matrices) table.add(tensor, {step.type(), value.*form_.value, 0});
+      made.notes.push_back(closure_note(step, integral, intervals));
+      if (!step.note().empty()) made.notes.push_back(step.note());
+      made.forward_equivalents += forwards_of(run, intervals);
+    }
+    made.rows = std::move(table).take();
+    return made;
+  }
+
+ private:
+  const Form& form_;
+};
+
+}  // namespace
+
+std::unique_ptr<Score> pqi_score(PqiForm form) { return std::make_unique<PqiScore>(kForms[static_cast<size_t>(form)]); }
+
+}  // namespace assay

@@ -1,0 +1,53 @@
+// assay score with scores that run passes of their own: it says what they take, and what the budget does not allow is left out.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/cli/program.h"
+
+namespace assay {
+namespace {
+
+using nlohmann::json;
+
+const json& score_named(const json& result, const std::string& name) {
+  for (const json& score : result["scores"])
+    if (score["name"] == name) return score;
+  ADD_FAILURE() << name;
+  return result;
+}
+
+TEST(ScoreCommand, SaysWhatPassesTakeAndObeysTheBudget) {
+  const auto dir = cli_test::scratch("score-passes");
+  const std::string file = (dir / "result.json").string();
+  const auto done = cli_test::run(
+      "score demo/reference-9m -f demo/evaluation.txt --chunks 2 --ctx 64 --scores hessian_step,hawq,delta_loss,pqi,pqi_signed "
+      "--types Q4_K --budget 66 --store none --json " +
+      file);
+  ASSERT_EQ(done.exit_code, 0) << done.output;
+  // Two windows and one type: one gradient, four, five and two losses, none of its own, and too little for the rest.
+  for (const char* line : {"delta_loss: takes 6 forwards", "hessian_step: takes 24 forwards", "pqi: takes 34 forwards",
+                           "pqi_signed: takes 0 forwards", "hawq: left out: takes 96 forwards of a window, 2 of --budget are left"})
+    EXPECT_NE(done.output.find(line), std::string::npos) << line << "\n" << done.output;
+  const json result = json::parse(std::ifstream(file))["result"];
+  for (const char* name : {"delta_loss", "hessian_step", "pqi", "pqi_signed"}) {
+    const json& score = score_named(result, name);
+    ASSERT_EQ(score["rows"].size(), 85u) << name;
+    for (const json& row : score["rows"]) EXPECT_EQ(row["cells"].size(), 1u) << name << " " << row["name"];
+  }
+  EXPECT_EQ(score_named(result, "pqi")["forward_equivalents"], 34);
+  EXPECT_EQ(score_named(result, "hawq")["rows"].size(), 0u);
+  EXPECT_NE(score_named(result, "pqi")["notes"].dump().find("closure error"), std::string::npos);
+}
+
+TEST(ScoreCommand, ListsScoresWithPassesOfTheirOwn) {
+  const json result = cli_test::result("score --list");
+  for (const std::string name :
+       {"hessian_step", "hessian_layer", "hawq", "delta_loss", "pqi", "pqi_signed", "pqi_per_step", "pqi_per_sequence"}) {
+    const auto& known = result["known"];
+    EXPECT_TRUE(std::any_of(known.begin(), known.end(), [&](const json& one) { return one["name"] == name; })) << name;
+  }
+}
+
+}  // namespace
+}  // namespace assay
