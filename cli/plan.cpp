@@ -7,6 +7,7 @@
 #include "assay/file/atomic_writer.h"
 #include "assay/plan/allocate.h"
 #include "assay/plan/budget.h"
+#include "assay/plan/runtime_memory.h"
 #include "assay/plan/solver.h"
 #include "assay/report/figure.h"
 #include "cli/command.h"
@@ -22,8 +23,17 @@ struct Options {
   double bpw = 0;
   bool frontier = false;
   AllocateConstraints constraints;
-  std::vector<std::string> keep;
+  std::vector<std::string> keep, types_of, at_least, device_sizes, fuse;
+  std::string speeds, vram, kv_type = "f16";
+  RuntimeRequest runtime;
 };
+
+// REGEX=VALUE, split at the last '='.
+Result<std::pair<std::string, std::string>> rule_of(const std::string& option, const std::string& rule) {
+  const size_t equals = rule.rfind('=');
+  if (equals == std::string::npos) return fail(ErrorCode::kUsage, {option + " '" + printable(rule) + "'", "has no '='", "REGEX=VALUE", ""});
+  return std::pair(rule.substr(0, equals), rule.substr(equals + 1));
+}
 
 Status read_constraints(Options& options) {
   AllocateConstraints& constraints = options.constraints;
@@ -35,10 +45,36 @@ Status read_constraints(Options& options) {
     constraints.min_type = least[0];
   }
   for (const std::string& rule : options.keep) {
-    const size_t equals = rule.rfind('=');
-    if (equals == std::string::npos) return fail(ErrorCode::kUsage, {"--keep '" + printable(rule) + "'", "has no '='", "REGEX=TYPE", ""});
-    ASSAY_ASSIGN(const auto type, parse_types(rule.substr(equals + 1)));
-    constraints.keep.emplace_back(rule.substr(0, equals), type[0]);
+    ASSAY_ASSIGN(const auto parts, rule_of("--keep", rule));
+    ASSAY_ASSIGN(const auto type, parse_types(parts.second));
+    constraints.keep.emplace_back(parts.first, type[0]);
+  }
+  for (const std::string& rule : options.at_least) {
+    ASSAY_ASSIGN(const auto parts, rule_of("--at-least", rule));
+    ASSAY_ASSIGN(const auto type, parse_types(parts.second));
+    constraints.at_least.emplace_back(parts.first, type[0]);
+  }
+  for (const std::string& rule : options.types_of) {
+    ASSAY_ASSIGN(const auto parts, rule_of("--types-of", rule));
+    ASSAY_ASSIGN(auto types, parse_types(parts.second));
+    constraints.types_of.emplace_back(parts.first, std::move(types));
+  }
+  for (const std::string& rule : options.device_sizes) {
+    ASSAY_ASSIGN(const auto parts, rule_of("--device-size", rule));
+    ASSAY_ASSIGN(const uint64_t bytes, parse_size(parts.second));
+    constraints.device_bytes.emplace_back(parts.first, bytes);
+  }
+  for (const std::string& roles : options.fuse) constraints.fused.push_back(split(roles, ','));
+  if (options.speeds.empty()) return {};
+  ASSAY_ASSIGN(const std::string text, read_text_file(options.speeds));
+  const Json json = Json::parse(text, nullptr, false);
+  const std::string needed = "{\"Q4_K\": 1.0, \"IQ3_S\": 1.7, ...}, time per weight in any unit";
+  if (!json.is_object()) return fail(ErrorCode::kBadInput, {options.speeds, "is no JSON object", needed, ""});
+  for (const auto& [name, value] : json.items()) {
+    ASSAY_ASSIGN(const auto type, parse_types(name));
+    if (!value.is_number() || !(value.get<double>() > 0))
+      return fail(ErrorCode::kBadInput, {options.speeds, printable(name) + " is no time", needed, ""});
+    constraints.speeds.per_weight[type[0]] = value.get<double>();
   }
   return {};
 }
@@ -53,6 +89,18 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
   if (options.bpw > 0) budget.bpw = options.bpw;
   if (!options.size.empty()) budget.size = options.size;
   if (!options.like.empty()) budget.like = options.like;
+  RuntimeMemory runtime;
+  if (!options.vram.empty()) {
+    ASSAY_ASSIGN(const uint64_t device, parse_size(options.vram));
+    ASSAY_ASSIGN(const Hyper hyper, parse_hyper(checkpoint.metadata(), checkpoint.find("output.weight") != nullptr));
+    ASSAY_ASSIGN(runtime, runtime_memory(hyper, options.runtime));
+    if (runtime.total() >= device)
+      return fail(ErrorCode::kUsage,
+                  {"--vram " + options.vram, "leaves nothing for weights",
+                   format_bytes(runtime.kv_cache) + " of KV cache and " + format_bytes(runtime.compute) + " of compute buffer",
+                   "a shorter --context or a smaller --kv-type"});
+    budget.size = std::to_string(device - runtime.total());
+  }
   ASSAY_ASSIGN(const uint64_t bytes, budget_bytes(checkpoint, budget, {}));
   ASSAY_ASSIGN(const Plan plan, allocate(checkpoint, table, bytes, options.constraints, {}));
   Outcome outcome;
@@ -83,6 +131,23 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
       lines.text() + fmt::format("{} of {} bytes, {:.4f} bits per weight; predicted damage {:.6g}, bound {:.6g}, gap {:.4f} %{}\n",
                                  group_digits(plan.file_bytes), group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage,
                                  plan.bound, 100 * plan.gap, plan.exact ? " (proven optimal)" : "");
+  Json limits = Json::array();
+  for (const PlanLimit& limit : plan.limits) {
+    limits.push_back({{"name", limit.name}, {"used", limit.used}, {"most", limit.most}, {"price", limit.price}});
+    const bool time = limit.name == "time";
+    outcome.text +=
+        time ? fmt::format("time: {:.3f} of {:.3f} times the fastest recipe; a hundredth more would save {:.4g}\n", limit.used, limit.most,
+                           limit.price / 100)
+             : fmt::format("{}: {} of {}; one MiB more would save {:.4g}\n", limit.name, format_bytes(static_cast<uint64_t>(limit.used)),
+                           format_bytes(static_cast<uint64_t>(limit.most)), limit.price * kMiB);
+  }
+  outcome.result["limits"] = std::move(limits);
+  if (runtime.total() > 0) {
+    outcome.result["runtime"] = {{"kv_cache", runtime.kv_cache}, {"compute", runtime.compute}, {"weights", plan.file_bytes}};
+    outcome.text += fmt::format("at run time: weights {} + KV cache {} + compute buffer {} (estimate) = {} of {}\n",
+                                format_bytes(plan.file_bytes), format_bytes(runtime.kv_cache), format_bytes(runtime.compute),
+                                format_bytes(plan.file_bytes + runtime.total()), options.vram);
+  }
   outcome.text += fmt::format("one MiB more would save {:.4g} (shadow price)\n", plan.lambda * kMiB);
   if (!plan.next.empty()) outcome.text += upgrades.text();
   for (const std::string& warning : plan.warnings) outcome.text += warning + "\n";
@@ -163,11 +228,25 @@ Run declare_plan(CLI::App& app) {
   app.add_option("--types", options->types, "allowed types");
   app.add_option("--min-type", options->min_type, "no type with fewer bits than this one");
   app.add_option("--keep", options->keep, "REGEX=TYPE: tensors that must take a type");
+  app.add_option("--types-of", options->types_of, "REGEX=TYPE,TYPE: allowed types of some tensors");
+  app.add_option("--at-least", options->at_least, "REGEX=TYPE: no fewer bits for some tensors");
+  app.add_option("--device-size", options->device_sizes, "REGEX=SIZE: most bytes that those tensors may take together (a device's share)");
+  app.add_option("--fuse", options->fuse, "ROLE,ROLE: roles of a block that must share a type (ffn_gate,ffn_up)");
+  CLI::Option* speeds = app.add_option("--speeds", options->speeds, "JSON {type: time per weight}; types not in it are not used");
+  app.add_option("--max-slowdown", options->constraints.speeds.most, "with --speeds: at most so many times the fastest recipe's time")
+      ->needs(speeds)
+      ->check(CLI::Range(1.0, 1e6));
+  CLI::Option* vram = app.add_option("--vram", options->vram, "memory of the device: weights, KV cache and compute buffer fit in it");
+  app.add_option("--context", options->runtime.context, "with --vram: tokens of the KV cache")->needs(vram)->capture_default_str();
+  app.add_option("--kv-type", options->kv_type, "with --vram: type of keys and values")->needs(vram)->capture_default_str();
+  app.add_option("--ubatch", options->runtime.batch, "with --vram: tokens of one step")->needs(vram)->capture_default_str();
   app.add_option("--solver", options->constraints.solver, solver_help())->capture_default_str();
   CLI::Option* frontier = app.add_flag("--frontier", options->frontier, "the whole curve of size against damage in place of one recipe");
   app.add_option("--figure", options->figure, "with --frontier: draw it, as .svg or .png")->needs(frontier);
   return [options](Context& context) -> Result<Outcome> {
     ASSAY_TRY(read_constraints(*options));
+    ASSAY_ASSIGN(const auto kv_type, parse_types(options->kv_type));
+    options->runtime.kv_type = kv_type[0];
     ASSAY_ASSIGN(const Solver* const known, find_solver(options->constraints.solver));
     (void)known;
     ASSAY_TRY(locate_model(options->model, context));

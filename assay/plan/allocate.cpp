@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <regex>
 #include <set>
@@ -11,7 +12,9 @@
 #include "assay/base/checked.h"
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
+#include "assay/file/tensor_role.h"
 #include "assay/plan/knapsack_hull.h"
+#include "assay/plan/limited_solver.h"
 #include "assay/plan/solver.h"
 #include "assay/quant/codec.h"
 
@@ -23,23 +26,34 @@ double bits_per_weight(GgmlType type) {
   return 8.0 * info->block_bytes / info->block_size;
 }
 
-struct KeepRule {
+template <class Value>
+struct NameRule {
   std::string text;
   std::regex pattern;
-  GgmlType type;
+  Value value;
   bool used = false;
 };
+using KeepRule = NameRule<GgmlType>;
 
-Result<std::vector<KeepRule>> parse_keep(const AllocateConstraints& constraints) {
-  std::vector<KeepRule> rules;
-  for (const auto& [text, type] : constraints.keep) {
+template <class Value>
+Result<std::vector<NameRule<Value>>> name_rules(const std::string& option, const std::vector<std::pair<std::string, Value>>& pairs) {
+  std::vector<NameRule<Value>> rules;
+  for (const auto& [text, value] : pairs) {
     try {
-      rules.push_back({text, std::regex(text), type});
+      rules.push_back({text, std::regex(text), value});
     } catch (const std::regex_error& error) {
-      return fail(ErrorCode::kUsage, {"--keep '" + printable(text) + "'", "is not a regular expression", error.what(), ""});
+      return fail(ErrorCode::kUsage, {option + " '" + printable(text) + "'", "is not a regular expression", error.what(), ""});
     }
   }
   return rules;
+}
+
+template <class Value>
+Status all_used(const std::string& option, const std::vector<NameRule<Value>>& rules) {
+  for (const auto& rule : rules)
+    if (!rule.used)
+      return fail(ErrorCode::kMismatch, {option + " '" + printable(rule.text) + "'", "matches no matrix of the model", "", ""});
+  return {};
 }
 
 // The knapsack of one table: a group of items per row that has a choice, everything else as fixed bytes and fixed damage.
@@ -51,6 +65,10 @@ class Allocation {
   }
 
   Status prepare() {
+    ASSAY_ASSIGN(type_rules_, name_rules("--types-of", constraints_.types_of));
+    ASSAY_ASSIGN(least_rules_, name_rules("--at-least", constraints_.at_least));
+    ASSAY_ASSIGN(devices_, name_rules("--device-size", constraints_.device_bytes));
+    device_fixed_.assign(devices_.size(), 0);
     ASSAY_TRY(apply_keep());
     fixed_bytes_ = stored_.header_bytes;
     std::set<std::string> chosen;  // tensors whose type the knapsack decides
@@ -61,6 +79,8 @@ class Allocation {
       const auto kept = kept_.find(tensor.name);
       const GgmlType type = kept == kept_.end() ? tensor.type : kept->second;
       fixed_bytes_ += padded(tensor, type);
+      for (size_t d = 0; d < devices_.size(); ++d)
+        if (on_device(tensor, d)) device_fixed_[d] += padded(tensor, type);
       if (!is_quantizable(tensor)) continue;
       recipe_.types[tensor.name] = type;
       if (kept == kept_.end()) ++unknown, unknown_bytes += bytes(tensor, type);
@@ -69,7 +89,9 @@ class Allocation {
       warnings_.push_back(
           fmt::format("plan: {} matrices ({}) are not in the table and stay as stored", unknown, format_bytes(unknown_bytes)));
     }
-    return {};
+    ASSAY_TRY(all_used("--types-of", type_rules_));
+    ASSAY_TRY(all_used("--at-least", least_rules_));
+    return all_used("--device-size", devices_);
   }
 
   Result<Plan> solve(uint64_t budget, const KnapsackOptions& effort) {
@@ -84,8 +106,10 @@ class Allocation {
                                                   format_bytes(smallest)),
                                       "allow smaller types or a larger size", ""});
     }
-    ASSAY_ASSIGN(const KnapsackSolution solved, solve_groups(budget - fixed_bytes_, effort));
     Plan plan;
+    const bool limited = !devices_.empty() || constraints_.speeds.most > 0;
+    ASSAY_ASSIGN(const KnapsackSolution solved,
+                 limited ? solve_limits(budget - fixed_bytes_, plan.limits) : solve_groups(budget - fixed_bytes_, effort));
     plan.recipe = recipe_;
     plan.file_bytes = fixed_bytes_ + solved.bytes;
     plan.budget_bytes = budget;
@@ -158,6 +182,50 @@ class Allocation {
     return all;
   }
 
+  // Several limits at once; those beside the bytes are told in `limits`.
+  Result<KnapsackSolution> solve_limits(uint64_t budget, std::vector<PlanLimit>& limits) const {
+    if (constraints_.solver != "exact")
+      return fail(ErrorCode::kUsage, {"--solver " + constraints_.solver, "knows one limit, the file's size", "leave it out", ""});
+    LimitedProblem problem;
+    problem.limits.push_back({"file size", static_cast<double>(budget)});
+    for (size_t d = 0; d < devices_.size(); ++d) {
+      if (devices_[d].value < device_fixed_[d])
+        return fail(ErrorCode::kUsage, {"--device-size '" + printable(devices_[d].text) + "'", "leaves too little",
+                                        format_bytes(device_fixed_[d]) + " of those tensors are never quantized", ""});
+      problem.limits.push_back({devices_[d].text, static_cast<double>(devices_[d].value - device_fixed_[d])});
+    }
+    double fastest = 0;
+    for (const auto& items : uses_) {
+      const auto less = [](const auto& a, const auto& b) { return a.back() < b.back(); };
+      fastest += std::min_element(items.begin(), items.end(), less)->back();
+    }
+    const bool timed = constraints_.speeds.most > 0;
+    if (timed) problem.limits.push_back({"time", constraints_.speeds.most * fastest});
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      problem.groups.emplace_back();
+      for (size_t i = 0; i < groups_[g].size(); ++i) {
+        LimitedItem item{groups_[g][i].damage, {static_cast<double>(groups_[g][i].bytes)}};
+        item.use.insert(item.use.end(), uses_[g][i].begin(), uses_[g][i].end() - (timed ? 0 : 1));
+        problem.groups.back().push_back(std::move(item));
+      }
+    }
+    ASSAY_ASSIGN(LimitedSolution found, solve_limited(problem));
+    KnapsackSolution solution;
+    for (size_t g = 0; g < groups_.size(); ++g) solution.bytes += groups_[g][found.choice[g]].bytes;
+    solution.damage = found.damage;
+    solution.bound = solution.relaxed = found.bound;
+    solution.lambda = found.prices[0];
+    for (size_t k = 1; k < problem.limits.size(); ++k) {
+      const bool device = k <= devices_.size();
+      const double fixed = device ? static_cast<double>(device_fixed_[k - 1]) : 0;
+      const double unit = device ? 1 : fastest;  // time: in parts of the fastest recipe's
+      limits.push_back(
+          {problem.limits[k].name, (found.use[k] + fixed) / unit, (problem.limits[k].most + fixed) / unit, found.prices[k] * unit});
+    }
+    solution.choice = std::move(found.choice);
+    return solution;
+  }
+
   // Any solver's choice, beside the exact one's bound.
   Result<KnapsackSolution> solve_groups(uint64_t budget, const KnapsackOptions& effort) const {
     ASSAY_ASSIGN(KnapsackSolution solved, solve_knapsack(groups_, budget, effort));
@@ -198,29 +266,47 @@ class Allocation {
   bool allowed(GgmlType type) const {
     const auto& types = constraints_.types;
     if (!types.empty() && std::find(types.begin(), types.end(), type) == types.end()) return false;
+    if (constraints_.speeds.most > 0 && !constraints_.speeds.per_weight.contains(type)) return false;
     return !constraints_.min_type || bits_per_weight(type) >= bits_per_weight(*constraints_.min_type);
+  }
+  // By the rules of names.
+  bool allowed(const TensorInfo& tensor, GgmlType type) {
+    bool holds = true;
+    for (auto& rule : type_rules_)
+      if (std::regex_search(tensor.name, rule.pattern)) {
+        rule.used = true;
+        holds = holds && std::find(rule.value.begin(), rule.value.end(), type) != rule.value.end();
+      }
+    for (auto& rule : least_rules_)
+      if (std::regex_search(tensor.name, rule.pattern)) {
+        rule.used = true;
+        holds = holds && bits_per_weight(type) >= bits_per_weight(rule.value);
+      }
+    return holds;
+  }
+  bool on_device(const TensorInfo& tensor, size_t device) {
+    const bool there = std::regex_search(tensor.name, devices_[device].pattern);
+    devices_[device].used = devices_[device].used || there;
+    return there;
   }
 
   Status apply_keep() {
-    ASSAY_ASSIGN(std::vector<KeepRule> rules, parse_keep(constraints_));
+    ASSAY_ASSIGN(std::vector<KeepRule> rules, name_rules("--keep", constraints_.keep));
     for (const TensorInfo& tensor : stored_.tensors) {
       if (!is_quantizable(tensor)) continue;
       for (KeepRule& rule : rules) {
         if (!std::regex_search(tensor.name, rule.pattern)) continue;
         rule.used = true;
         if (kept_.contains(tensor.name)) continue;
-        if (!can_hold(tensor, rule.type)) {
-          return fail(ErrorCode::kUsage, {"--keep '" + printable(rule.text) + "=" + find_type(rule.type)->name + "'",
+        if (!can_hold(tensor, rule.value)) {
+          return fail(ErrorCode::kUsage, {"--keep '" + printable(rule.text) + "=" + find_type(rule.value)->name + "'",
                                           fmt::format("cannot be met by '{}' with rows of {}", printable(tensor.name), tensor.row_length()),
                                           "a type its rows can hold and that can be written is needed", ""});
         }
-        kept_[tensor.name] = rule.type;
+        kept_[tensor.name] = rule.value;
       }
     }
-    for (const KeepRule& rule : rules)
-      if (!rule.used)
-        return fail(ErrorCode::kMismatch, {"--keep '" + printable(rule.text) + "'", "matches no matrix of the model", "", ""});
-    return {};
+    return all_used("--keep", rules);
   }
 
   Status add_row(const DamageRow& row, std::set<std::string>& chosen) {
@@ -257,12 +343,21 @@ class Allocation {
   Status add_group(const DamageRow& row, std::vector<const TensorInfo*> members) {
     KnapsackGroup group;
     std::vector<size_t> cells;
+    std::vector<std::vector<double>> group_uses;
     for (size_t c = 0; c < row.cells.size(); ++c) {
       const DamageCell& cell = row.cells[c];
-      const auto holds = [&](const TensorInfo* tensor) { return can_hold(*tensor, cell.type); };
+      const auto holds = [&](const TensorInfo* tensor) { return can_hold(*tensor, cell.type) && allowed(*tensor, cell.type); };
       if (!allowed(cell.type) || !std::all_of(members.begin(), members.end(), holds)) continue;
       uint64_t total = 0;
-      for (const TensorInfo* tensor : members) total += padded(*tensor, cell.type);
+      std::vector<double> uses(devices_.size() + 1);  // bytes by device, time
+      for (const TensorInfo* tensor : members) {
+        total += padded(*tensor, cell.type);
+        for (size_t d = 0; d < devices_.size(); ++d)
+          if (on_device(*tensor, d)) uses[d] += static_cast<double>(padded(*tensor, cell.type));
+        if (constraints_.speeds.most > 0)
+          uses.back() += static_cast<double>(tensor->elements()) * constraints_.speeds.per_weight.at(cell.type);
+      }
+      group_uses.push_back(std::move(uses));
       group.push_back({total, std::max(0.0, cell.damage)});
       cells.push_back(c);
     }
@@ -272,6 +367,7 @@ class Allocation {
                                       "loosen the allowed types, --min-type or --keep; rows may be too short"});
     }
     groups_.push_back(std::move(group));
+    uses_.push_back(std::move(group_uses));
     cells_.push_back(std::move(cells));
     members_.push_back(std::move(members));
     row_of_group_.push_back(rows_.size());
@@ -297,7 +393,11 @@ class Allocation {
   std::unordered_map<std::string, const TensorInfo*> tensors_;
   std::unordered_map<std::string, GgmlType> kept_;
   std::set<std::string> seen_;
-  Recipe recipe_;  // of what the knapsack does not decide
+  std::vector<NameRule<std::vector<GgmlType>>> type_rules_;
+  std::vector<NameRule<GgmlType>> least_rules_;
+  std::vector<NameRule<uint64_t>> devices_;
+  std::vector<uint64_t> device_fixed_;  // bytes on each that nothing changes
+  Recipe recipe_;                       // of what the knapsack does not decide
   uint64_t fixed_bytes_ = 0;
   double fixed_damage_ = 0;
   std::vector<PlanRow> rows_;
@@ -305,6 +405,7 @@ class Allocation {
   // Per group: items, the row's cell of each, the tensors, the row.
   std::vector<KnapsackGroup> groups_;
   std::vector<std::vector<size_t>> cells_;
+  std::vector<std::vector<std::vector<double>>> uses_;  // of each item: bytes by device, time
   std::vector<std::vector<const TensorInfo*>> members_;
   std::vector<size_t> row_of_group_;
 };
@@ -325,7 +426,8 @@ Result<OutputFile> as_stored(const Checkpoint& checkpoint, OutputRequest request
 Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget, const AllocateConstraints& constraints,
                       const OutputRequest& request, const KnapsackOptions& effort) {
   ASSAY_ASSIGN(const OutputFile stored, as_stored(checkpoint, request));
-  Allocation allocation(table, constraints, stored);
+  const DamageTable fused = fused_rows(table, constraints.fused);
+  Allocation allocation(fused, constraints, stored);
   ASSAY_TRY(allocation.prepare());
   ASSAY_ASSIGN(Plan plan, allocation.solve(budget, effort));
   OutputRequest chosen = request;
@@ -340,7 +442,8 @@ Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, ui
 Result<Frontier> plan_frontier(const Checkpoint& checkpoint, const DamageTable& table, const AllocateConstraints& constraints,
                                const OutputRequest& request) {
   ASSAY_ASSIGN(const OutputFile stored, as_stored(checkpoint, request));
-  Allocation allocation(table, constraints, stored);
+  const DamageTable fused = fused_rows(table, constraints.fused);
+  Allocation allocation(fused, constraints, stored);
   ASSAY_TRY(allocation.prepare());
   Frontier frontier = allocation.frontier();
   // Every step of file_bytes is one of tensors, padding with it.
@@ -349,6 +452,37 @@ Result<Frontier> plan_frontier(const Checkpoint& checkpoint, const DamageTable& 
   const uint64_t other = stored.header_bytes;
   for (FrontierPoint& point : frontier.points) point.bpw = 8.0 * static_cast<double>(point.file_bytes - other) / weights;
   return frontier;
+}
+
+DamageTable fused_rows(const DamageTable& table, std::span<const std::vector<std::string>> fused) {
+  DamageTable made = table;
+  made.rows.clear();
+  std::map<std::pair<size_t, int>, size_t> places;  // of the rows that share a type, by set and block
+  for (const DamageRow& row : table.rows) {
+    size_t set = fused.size();
+    const TensorRole role = row.tensors.size() == 1 ? role_of(row.tensors[0]) : TensorRole{};
+    for (size_t s = 0; s < fused.size() && row.tensors.size() == 1; ++s)
+      if (role.layer >= 0 && std::find(fused[s].begin(), fused[s].end(), name_of(role.role)) != fused[s].end()) set = s;
+    if (set == fused.size()) {
+      made.rows.push_back(row);
+      continue;
+    }
+    const auto [place, is_new] = places.emplace(std::pair(set, role.layer), made.rows.size());
+    if (is_new) {
+      made.rows.push_back(row);
+      continue;
+    }
+    DamageRow& together = made.rows[place->second];
+    together.name += "+" + row.name;
+    together.tensors.push_back(row.tensors[0]);
+    std::vector<DamageCell> cells;
+    for (const DamageCell& a : together.cells)
+      for (const DamageCell& b : row.cells)
+        if (a.type == b.type)
+          cells.push_back({a.type, a.damage + b.damage, std::hypot(a.standard_error, b.standard_error), a.below_floor && b.below_floor});
+    together.cells = std::move(cells);
+  }
+  return made;
 }
 
 }  // namespace assay

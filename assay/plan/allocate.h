@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,11 +18,29 @@
 
 namespace assay {
 
+// How fast a type runs, from a table: seconds (or any unit) per weight.
+struct TypeSpeeds {
+  std::map<GgmlType, double> per_weight;
+  double most = 0;  // times the fastest recipe that the types allow; 0: no limit
+};
+
 struct AllocateConstraints {
-  std::vector<GgmlType> types;                         // allowed; empty: every type the table has
-  std::optional<GgmlType> min_type;                    // nothing with fewer bits per weight
+  std::vector<GgmlType> types;                                          // allowed; empty: every type the table has
+  std::optional<GgmlType> min_type;                                     // nothing with fewer bits per weight
+  std::vector<std::pair<std::string, std::vector<GgmlType>>> types_of;  // regular expression -> allowed types; every one that matches holds
+  std::vector<std::pair<std::string, GgmlType>> at_least;               // regular expression -> nothing with fewer bits per weight
+  std::vector<std::pair<std::string, uint64_t>> device_bytes;           // regular expression -> most bytes of those tensors, padding too
+  std::vector<std::vector<std::string>> fused;                          // roles of a block that must share a type: {"ffn_gate", "ffn_up"}
+  TypeSpeeds speeds;
   std::string solver = "exact";                        // solver.h
   std::vector<std::pair<std::string, GgmlType>> keep;  // regular expression found in names -> type; first match wins, over all else
+};
+
+// A limit beside the file's size, and what the plan takes of it.
+struct PlanLimit {
+  std::string name;  // the regular expression, or "time"
+  double used = 0, most = 0;
+  double price = 0;  // damage that one unit more would save
 };
 
 // One step of the size-damage curve: a row from one type to a larger one.
@@ -49,7 +69,8 @@ struct Plan {
   double relaxed_bound = 0;       // the Lagrangian bound
   double lambda = 0;              // nats per token that one byte more would save
   bool exact = false;             // proven optimal
-  std::vector<PlanRow> rows;      // in the table's order
+  std::vector<PlanLimit> limits;  // devices, time
+  std::vector<PlanRow> rows;      // in the table's order, those that share a type as one
   std::vector<PlanUpgrade> next;  // what a larger budget would buy first, most damage saved per byte first; at most 5
   std::vector<std::string> warnings;
 };
@@ -76,5 +97,9 @@ struct Frontier {
 // Errors: those of allocate(), but for budgets.
 Result<Frontier> plan_frontier(const Checkpoint& checkpoint, const DamageTable& table, const AllocateConstraints& constraints,
                                const OutputRequest& request);
+
+// Rows of single tensors whose roles must share a type become one row per block, with the types that all have; damages add up, standard
+// errors in squares. Other rows stay.
+DamageTable fused_rows(const DamageTable& table, std::span<const std::vector<std::string>> fused);
 
 }  // namespace assay

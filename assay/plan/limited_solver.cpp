@@ -246,10 +246,11 @@ class LimitedSolver {
     solution.choice = best_;
     solution.damage = best_damage_;
     solution.bound = std::min(bound_, best_damage_);
-    solution.use = uses(best_);
     solution.prices = prices_;
     for (size_t k = 0; k < scale_.size(); ++k) {
-      solution.use[k] /= scale_[k];
+      CompensatedSum use;
+      for (size_t g = 0; g < best_.size(); ++g) use.add(problem_.groups[g][best_[g]].use[k]);
+      solution.use.push_back(use.value());
       solution.prices[k] *= scale_[k];
     }
     return solution;

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <regex>
 
 #include "assay/base/text.h"
 #include "tests/plan/small_model.h"
@@ -203,6 +204,106 @@ TEST_F(Allocate, ATableOfAnotherModelIsRefused) {
   damages = table();
   damages.rows[3].tensors = damages.rows[2].tensors;
   EXPECT_EQ(allocate(*checkpoint_, damages, 1 << 20, {}, {}).error().code, ErrorCode::kUsage);
+}
+
+TEST_F(Allocate, DevicesHaveTheirOwnBudgets) {
+  const uint64_t budget = *budget_bytes(*checkpoint_, {.bpw = 6, .size = {}, .like = {}}, {});
+  const auto free = allocate(*checkpoint_, table(), budget, {}, {});
+  ASSERT_TRUE(free);
+  const auto ffn_bytes = [&](const Plan& plan) {
+    uint64_t bytes = 0;
+    const OutputFile output = output_of(plan.recipe);
+    for (const TensorInfo& tensor : output.tensors)
+      if (std::regex_search(tensor.name, std::regex("ffn_(up|gate|down)"))) bytes += (tensor.bytes + 31) / 32 * 32;
+    return bytes;
+  };
+  AllocateConstraints constraints;
+  constraints.device_bytes = {{"ffn_(up|gate|down)", ffn_bytes(*free) * 3 / 4}};
+  const auto plan = allocate(*checkpoint_, table(), budget, constraints, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_LE(ffn_bytes(*plan), ffn_bytes(*free) * 3 / 4);
+  EXPECT_LE(plan->file_bytes, budget);
+  EXPECT_EQ(plan->file_bytes, output_of(plan->recipe).file_bytes);
+  EXPECT_GT(plan->predicted_damage, free->predicted_damage);
+  EXPECT_LE(plan->bound, plan->predicted_damage);
+  ASSERT_EQ(plan->limits.size(), 1u);
+  EXPECT_EQ(plan->limits[0].used, static_cast<double>(ffn_bytes(*plan)));
+  EXPECT_GT(plan->limits[0].price, 0);
+
+  constraints.device_bytes = {{"ffn_(up|gate|down)", 100}};
+  EXPECT_THAT(allocate(*checkpoint_, table(), budget, constraints, {}).error().message, HasSubstr("ffn_(up|gate|down)"));
+  constraints.device_bytes = {{"no_such_name", 1000}};
+  EXPECT_EQ(allocate(*checkpoint_, table(), budget, constraints, {}).error().code, ErrorCode::kMismatch);
+}
+
+TEST_F(Allocate, SlowTypesAreAvoided) {
+  const uint64_t budget = *budget_bytes(*checkpoint_, {.bpw = 4, .size = {}, .like = {}}, {});
+  AllocateConstraints constraints;
+  constraints.types = {T::kQ2_K, T::kQ3_K, T::kQ4_K, T::kQ6_K};
+  constraints.speeds.per_weight = {{T::kQ2_K, 1}, {T::kQ3_K, 3}, {T::kQ4_K, 1.2}, {T::kQ6_K, 1.5}};
+  const auto time = [&](const Plan& plan) {
+    double sum = 0, least = 0;
+    for (const auto& [name, type] : plan.recipe.types) {
+      const auto elements = static_cast<double>(checkpoint_->find(name)->elements());
+      sum += elements * constraints.speeds.per_weight.at(type);
+      least += elements;
+    }
+    return sum / least;
+  };
+  const auto free = allocate(*checkpoint_, table(), budget, constraints, {});
+  ASSERT_TRUE(free);
+  EXPECT_GT(time(*free), 1.25);
+  constraints.speeds.most = 1.25;
+  const auto plan = allocate(*checkpoint_, table(), budget, constraints, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_LE(time(*plan), 1.25 + 1e-9);
+  EXPECT_NEAR(plan->limits.at(0).used, time(*plan), 1e-9);
+  constraints.solver = "greedy";
+  EXPECT_EQ(allocate(*checkpoint_, table(), budget, constraints, {}).error().code, ErrorCode::kUsage);
+}
+
+TEST_F(Allocate, RolesThatShareAType) {
+  AllocateConstraints constraints;
+  constraints.fused = {{"ffn_gate", "ffn_up"}};
+  constraints.types_of = {{"attn_v", {T::kQ8_0, T::kQ6_K}}};
+  constraints.at_least = {{"ffn_down", T::kQ5_K}};
+  const auto plan = allocate(*checkpoint_, table(), *budget_bytes(*checkpoint_, {.bpw = 5.5, .size = {}, .like = {}}, {}), constraints, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  for (const auto& [name, type] : plan->recipe.types) {
+    if (name.find("ffn_gate") != std::string::npos) {
+      std::string up = name;
+      up.replace(up.find("ffn_gate"), 8, "ffn_up");
+      EXPECT_EQ(plan->recipe.types.at(up), type) << name;
+    }
+    if (name.find("attn_v") != std::string::npos) {
+      EXPECT_TRUE(type == T::kQ8_0 || type == T::kQ6_K);
+    }
+    if (name.find("ffn_down") != std::string::npos) {
+      EXPECT_GE(find_type(type)->block_bytes * 256 / find_type(type)->block_size, 176u);
+    }
+  }
+}
+
+// Every point of the curve is what the solver finds at its size, and what lies between is not below the line.
+TEST_F(Allocate, TheFrontierIsTheHullOfAllPlans) {
+  const auto frontier = plan_frontier(*checkpoint_, table(), {}, {});
+  ASSERT_TRUE(frontier) << frontier.error().message;
+  const auto& points = frontier->points;
+  ASSERT_GT(points.size(), 20u);
+  for (size_t i = 0; i < points.size(); i += 7) {
+    const auto plan = allocate(*checkpoint_, table(), points[i].file_bytes, {}, {});
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_NEAR(plan->predicted_damage, points[i].damage, 1e-9 * points[0].damage);
+    if (i == 0) continue;
+    const FrontierPoint &a = points[i - 1], &b = points[i];
+    const uint64_t middle = (a.file_bytes + b.file_bytes) / 2;
+    const double line =
+        a.damage + (b.damage - a.damage) * static_cast<double>(middle - a.file_bytes) / static_cast<double>(b.file_bytes - a.file_bytes);
+    EXPECT_GE(allocate(*checkpoint_, table(), middle, {}, {})->predicted_damage, line * (1 - 1e-9));
+    EXPECT_GE(b.upgrade.saved, 0);
+  }
+  const auto largest = allocate(*checkpoint_, table(), points.back().file_bytes - 1, {}, {});
+  EXPECT_FALSE(largest->next.empty());
 }
 
 }  // namespace
