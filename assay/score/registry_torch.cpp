@@ -67,7 +67,13 @@ constexpr Entry kEntries[] = {
     {[]() -> std::unique_ptr<Score> { return llm_mq_score(4); }, false},
     {made<output_fisher_score>},
     {[]() -> std::unique_ptr<Score> { return std::make_unique<CurvatureScore>(); }},
+    {made<qpsa_gradient_score>, false},
     {measured_damage_score, false},
+    {dequantize_one_score, false},
+    {layer_removal_score, false},
+    {half_removal_score, false},
+    {[]() -> std::unique_ptr<Score> { return qpsa_level_score(); }, false},
+    {[]() -> std::unique_ptr<Score> { return qpsa_byte_score(); }, false},
 };
 
 }  // namespace
