@@ -10,6 +10,7 @@
 #include "assay/score/nsds.h"
 #include "assay/score/nsds_ramp.h"
 #include "assay/score/registry.h"
+#include "assay/score/residual_scores.h"
 
 namespace assay {
 namespace {
@@ -68,6 +69,10 @@ constexpr Entry kEntries[] = {
     {made<output_fisher_score>},
     {[]() -> std::unique_ptr<Score> { return std::make_unique<CurvatureScore>(); }},
     {made<qpsa_gradient_score>, false},
+    {lieq_score, false},
+    {super_weight_score, false},
+    {stability_score, false},
+    {stability_uncentred_score, false},
     {measured_damage_score, false},
     {dequantize_one_score, false},
     {layer_removal_score, false},
