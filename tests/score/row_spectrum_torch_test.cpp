@@ -1,9 +1,9 @@
 // Spectra of rows whose eigenvalues are known.
-#include "assay/score/row_spectrum.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
+
+#include "assay/score/row_spectrum.h"
 
 namespace assay {
 namespace {
