@@ -45,6 +45,8 @@ std::string sha256_hex(std::string_view text) {
   return hash.hex();
 }
 
+uint64_t name_stream(std::string_view name) { return std::stoull(sha256_hex(name).substr(0, 16), nullptr, 16); }
+
 namespace {
 
 Result<std::string> hash_whole_file(int descriptor, const std::string& path) {

@@ -32,6 +32,8 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::string_view text);
+// Its first 64 bits: a stream of random numbers (random.h) for a name.
+uint64_t name_stream(std::string_view name);
 
 // Hash of a file's bytes. With a cache directory (may be empty: none) the hash is kept under the file's
 // size, modification time and inode, so that a large model is read once.

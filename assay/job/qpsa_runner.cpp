@@ -7,6 +7,7 @@
 #include "assay/probe/loss_gradient.h"
 #include "assay/probe/variant_io.h"
 #include "assay/quant/code_move.h"
+#include "assay/score/level_gradient.h"
 
 namespace assay {
 namespace {
@@ -15,12 +16,6 @@ std::vector<LayerRange> ranges_of(const std::vector<int>& layers) {
   std::vector<LayerRange> ranges;
   for (const int layer : layers) ranges.push_back({layer, layer});
   return ranges;
-}
-
-std::vector<SparseWeight> sparse_of(const ResolvedVariant& variant) {
-  if (variant.edits.empty()) return {};
-  const auto change = variant.edits[0].make();
-  return change ? change->sparse : std::vector<SparseWeight>{};
 }
 
 }  // namespace
@@ -59,8 +54,8 @@ Result<std::vector<VariantEffect>> QpsaRunner::measure(std::span<const Variant> 
   for (size_t v = 0; v < variants.size(); ++v) {
     ASSAY_TRY(check(variants[v], *shape_));
     ASSAY_ASSIGN(ResolvedVariant resolved, resolver_->resolve(variants[v]));
-    if (variants[v].schedule.empty() && variants[v].weights.size() == 1) {
-      effects[v].weights = sparse_of(resolved);
+    if (auto few = moved_weights(variants[v], resolved)) {
+      effects[v].weights = std::move(*few);
       effects[v].empty = effects[v].weights.empty();
     }
     if (effects[v].empty) continue;
@@ -112,30 +107,25 @@ Status QpsaRunner::sample(Family::Kind kind, const SampleRange& range, const std
   for (size_t k = 0; k < kept.size(); ++k) {
     SampledEffect one = kept[k];
     SampledEffect capped = one;
-    double sum = 0, capped_sum = 0, signed_sum = 0, changed = 0;
-    int counted = 0, capped_count = 0;
+    std::vector<double> finite, all;
+    double signed_sum = 0, changed = 0;
     for (size_t member = members[k].first; member < members[k].second; ++member) {
       const VariantEffect& effect = effects[member];
       if (effect.empty) continue;
-      const double change = ppl_change(effect.nll_difference);
-      capped_sum += std::fabs(change);
-      ++capped_count;
+      all.push_back(ppl_change(effect.nll_difference));
       changed += static_cast<double>(effect.weights.size());
       if (kind == Family::Kind::kLevels) samples.changes[one.tensor].push_back({samples.effects.size(), effect.weights});
       if (!effect.finite) continue;
-      sum += std::fabs(change);
-      signed_sum += change;
-      ++counted;
+      finite.push_back(all.back());
+      signed_sum += all.back();
     }
-    one.counts = counted > 0;
-    one.effect = counted > 0 ? sum / counted : 0;
-    capped.counts = capped_count > 0;
-    capped.effect = capped_count > 0 ? capped_sum / capped_count : 0;
+    set_effect(one, finite);
+    set_effect(capped, all);
     samples.effects.push_back(one);
     samples.capped.push_back(capped);
-    samples.both_sides.push_back(counted == 2 ? signed_sum / 2 : 0);
+    samples.both_sides.push_back(finite.size() == 2 ? signed_sum / 2 : 0);
     samples.places.push_back(variants[members[k].first].weights[0].byte);
-    samples.weights_changed.push_back(capped_count > 0 ? changed / capped_count : 0);
+    samples.weights_changed.push_back(all.empty() ? 0 : changed / static_cast<double>(all.size()));
   }
   return {};
 }
@@ -164,16 +154,9 @@ Status QpsaRunner::predict(QpsaSamples& samples, const std::vector<int>& layers,
       ++sides[side.sample];
     }
     ASSAY_ASSIGN(const std::vector<std::byte> bytes, model_.checkpoint->read(*info));
-    std::vector<float> up(info->elements()), down(info->elements());
-    ASSAY_TRY(code_steps(info->type, bytes, up, down));
-    const auto at = static_cast<size_t>(layer);
-    for (size_t i = 0; i < up.size(); ++i) {
-      if (up[i] == 0 && down[i] == 0) continue;
-      const int both = (up[i] != 0) + (down[i] != 0);
-      const double step = (std::fabs(static_cast<double>(up[i])) + std::fabs(static_cast<double>(down[i]))) / both;
-      all[at].add(std::fabs(static_cast<double>(g[i])) * step * base_ppl_);
-      ++counts[at];
-    }
+    ASSAY_ASSIGN(const LevelGradient all_weights, level_gradient(info->type, bytes, {g, info->elements()}));
+    all[static_cast<size_t>(layer)].add(base_ppl_ * all_weights.sum);
+    counts[static_cast<size_t>(layer)] += all_weights.weights;
     return {};
   };
   // Windows of one length; their gradients are means over the scored positions of all of them.

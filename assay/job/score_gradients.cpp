@@ -50,7 +50,7 @@ class GradientStage {
     for (size_t s = 0; s < running.size(); ++s) {
       ScoreTable& out = run_.table(places[s]);
       out = std::move(made.tables[s]);
-      out.forward_equivalents = kGradientPass * run_.passes();
+      out.forward_equivalents = out.rows.empty() ? 0 : kGradientPass * run_.passes();
     }
     return {};
   }

@@ -13,6 +13,8 @@
 namespace assay {
 namespace {
 
+constexpr size_t kEmpty = static_cast<size_t>(-1);  // a variant that changes nothing: not run
+
 // Variants of several scores, each once.
 class VariantStage {
  public:
@@ -37,8 +39,10 @@ class VariantStage {
     for (const Wanted& wanted : wanted_) {
       ScoreTable& table = run_.table(wanted.place);
       std::vector<MeasuredEffect> effects;
-      for (const size_t v : wanted.variants) effects.push_back(effect_of(observed[v], table));
+      for (const size_t v : wanted.variants) effects.push_back(v == kEmpty ? nothing() : effect_of(observed[v]));
       table.rows = wanted.score->rows(plan, effects, table.notes);
+      if (!wanted.score->leaves_out_broken() && !std::ranges::all_of(effects, &MeasuredEffect::finite))
+        table.notes.emplace_back("some changed models give logits that are not finite: such positions count as a uniform prediction");
       // Of the sweep by its share of the work.
       table.forward_equivalents = wanted.forwards;
       table.seconds = all_forwards_ > 0 ? seconds * wanted.forwards / all_forwards_ : 0;
@@ -50,7 +54,7 @@ class VariantStage {
   struct Wanted {
     const VariantScore* score;
     size_t place;
-    std::vector<size_t> variants;  // of variants_
+    std::vector<size_t> variants;  // of variants_, or kEmpty
     double forwards = 0;           // of a window, of those variants whoever else wants them
   };
 
@@ -66,7 +70,15 @@ class VariantStage {
       const auto [found, is_new] = places.emplace(hash, variants_.size() + made.size());
       if (is_new) {
         ASSAY_ASSIGN(ResolvedVariant resolved, resolver_.resolve(variant));
-        made.push_back({hash, std::move(resolved)});
+        if (const auto few = moved_weights(variant, resolved); few && few->empty()) {
+          found->second = kEmpty;
+        } else {
+          made.push_back({hash, std::move(resolved)});
+        }
+      }
+      if (found->second == kEmpty) {
+        wanted.variants.push_back(kEmpty);
+        continue;
       }
       const ResolvedVariant& resolved =
           found->second < variants_.size() ? variants_[found->second].variant : made[found->second - variants_.size()].variant;
@@ -83,30 +95,27 @@ class VariantStage {
     return {};
   }
 
-  MeasuredEffect effect_of(const std::vector<WindowSums>& windows, ScoreTable& table) const {
+  static MeasuredEffect nothing() {
+    MeasuredEffect effect;
+    effect.empty = true;
+    return effect;
+  }
+
+  static MeasuredEffect effect_of(const std::vector<WindowSums>& windows) {
     WindowTotals total;
-    std::vector<double> kls;
-    uint64_t broken = 0;
+    MeasuredEffect effect;
     for (const WindowSums& window : windows) {
       total.add(window);
-      kls.push_back(window.kl / static_cast<double>(window.count));
-      broken += window.non_finite;
+      effect.kls.push_back(window.kl / static_cast<double>(window.count));
     }
     const WindowSums& sums = total.value();
     const auto count = static_cast<double>(sums.count);
-    MeasuredEffect effect;
     effect.kl = sums.kl / count;
+    effect.standard_error = error_over_windows(effect.kls);
     effect.nll_change = sums.nll_difference / count;
     const double base = std::exp(sums.nll_base / count);
     effect.ppl_change = base * std::expm1(effect.nll_change);
-    if (kls.size() > 1) {
-      double squares = 0;
-      for (const double kl : kls) squares += (kl - effect.kl) * (kl - effect.kl);
-      const auto n = static_cast<double>(kls.size());
-      effect.standard_error = std::sqrt(squares / (n - 1) / n);
-    }
-    if (broken > 0 && table.notes.empty())
-      table.notes.emplace_back("some changed models give logits that are not finite: such positions count as a uniform prediction");
+    effect.finite = sums.non_finite == 0;
     return effect;
   }
 

@@ -52,9 +52,6 @@ double standard_deviation(std::span<const float> values) {
   return std::sqrt(std::max(0.0, squares.value() / n - mean * mean));
 }
 
-// A number of a tensor's name: the stream of its random numbers.
-uint64_t stream_of(std::string_view name) { return std::stoull(sha256_hex(name).substr(0, 16), nullptr, 16); }
-
 class Editor {
  public:
   Editor(const WeightEdit& edit, const EditedTensor& tensor, std::vector<OldValue>* old) : edit_(edit), tensor_(tensor), old_(old) {}
@@ -69,7 +66,7 @@ class Editor {
         return change([&](uint64_t, double value) { return value * edit_.value; });
       case Action::kNoise: {
         const double size = edit_.value * standard_deviation(tensor_.values);
-        const uint64_t stream = stream_of(tensor_.info->name);
+        const uint64_t stream = name_stream(tensor_.info->name);
         return change([&](uint64_t i, double value) { return value + size * CounterRandom(edit_.seed, stream, i).next_normal(); });
       }
       case Action::kLevel:

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ namespace assay {
 // Where a tensor's change applies: a block's matrix, a tied embedding at both ends of the model.
 std::vector<ResolvedEdit> edits_of(const Network& network, const std::string& tensor, const std::string& key,
                                    const std::function<Result<WeightChange>()>& make);
+
+// What a variant that moves one code or byte changes; no weight: the code is at the end of its range. nullopt: any other variant.
+std::optional<std::vector<SparseWeight>> moved_weights(const Variant& variant, const ResolvedVariant& resolved);
 
 class VariantResolver {
  public:

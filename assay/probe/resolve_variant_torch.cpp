@@ -51,6 +51,16 @@ std::vector<ResolvedEdit> edits_of(const Network& network, const std::string& te
   return edits;
 }
 
+std::optional<std::vector<SparseWeight>> moved_weights(const Variant& variant, const ResolvedVariant& resolved) {
+  const bool alone = variant.schedule.empty() && variant.attention.empty() && variant.residual.empty();
+  if (!alone || variant.weights.size() != 1 || resolved.edits.empty()) return std::nullopt;
+  const Action action = variant.weights[0].action;
+  if (action != Action::kLevel && action != Action::kByte) return std::nullopt;
+  const auto change = resolved.edits[0].make();
+  if (!change) return std::nullopt;
+  return change->sparse;
+}
+
 // The tensor that edits are made on: the last one asked for stays, since families come tensor by tensor.
 struct VariantResolver::State {
   std::shared_ptr<const Network> network;

@@ -308,7 +308,7 @@ class Expander {
 }  // namespace
 
 std::vector<uint64_t> sample_positions(uint64_t count, uint64_t range, uint64_t seed, std::string_view name, uint64_t stream) {
-  CounterRandom random(seed, std::stoull(sha256_hex(name).substr(0, 16), nullptr, 16), stream);
+  CounterRandom random(seed, name_stream(name), stream);
   std::unordered_set<uint64_t> seen;
   std::vector<uint64_t> positions;
   while (positions.size() < std::min(count, range)) {

@@ -13,7 +13,7 @@ class RandomScore : public MatrixScore {
         .name = "random", .what = "a number drawn by lot", .estimand = Estimand::kNothing, .pooling = Pooling::kMean, .source = "control"};
   }
   Result<double> value(const MatrixView& matrix, const ScoreContext& context) const override {
-    return CounterRandom(context.seed, std::stoull(sha256_hex(matrix.tensor).substr(0, 16), nullptr, 16)).next_uniform();
+    return CounterRandom(context.seed, name_stream(matrix.tensor)).next_uniform();
   }
 };
 

@@ -4,7 +4,9 @@
 
 #include "assay/base/payload.h"
 #include "assay/base/text.h"
+#include "assay/quant/code_move.h"
 #include "assay/score/gradient_run.h"
+#include "assay/score/level_gradient.h"
 
 namespace assay {
 namespace {
@@ -96,9 +98,15 @@ class GradientScoreReader : public GradientReader {
                span_of(weight),
                {}},
               gradients,
+              {},
               {}};
     for (size_t s = 0; s < scores_.size(); ++s)
       if (is_to_do(s, place.tensor)) work.made[s];
+    if (std::ranges::any_of(work.made, [&](const auto& one) { return scores_[one.first]->of_codes(); })) {
+      const TensorInfo& info = *network_.checkpoint().find(place.tensor);
+      work.stored.type = info.type;
+      ASSAY_ASSIGN(work.stored.bytes, network_.checkpoint().read(info));
+    }
     ASSAY_TRY(add_values(work, std::nullopt, {}));
     if (std::ranges::any_of(work.made, [&](const auto& one) { return by_type(one.first); })) {
       for (const GgmlType type : request.types) {
@@ -124,7 +132,12 @@ class GradientScoreReader : public GradientReader {
         table.rows.push_back(std::move(row));
       }
       const size_t left_out = requests.size() - table.rows.size();
-      if (left_out > 0) table.notes.push_back(std::to_string(left_out) + " tensors have no value: no matrix, or no outputs of their own");
+      if (scores_[s]->of_codes() && table.rows.empty()) {
+        table.notes.emplace_back(kNoCodes);
+        continue;  // and took no pass
+      }
+      const char* const why = scores_[s]->of_codes() ? "no matrix, or no codes" : "no matrix, or no outputs of their own";
+      if (left_out > 0) table.notes.push_back(std::to_string(left_out) + " tensors have no value: " + why);
       if (losses.forward_seconds > 0)
         table.forward_equivalents = 1 + losses.backward_seconds[static_cast<size_t>(scores_[s]->labels())] / losses.forward_seconds;
     }
@@ -142,9 +155,13 @@ class GradientScoreReader : public GradientReader {
     MatrixView view;
     const MatrixGradients& gradients;
     std::map<size_t, Made> made;  // by score
+    StoredMatrix stored;          // where a score is about codes
   };
   bool is_end(const std::string& tensor) const { return tensor == network_.head_tensor() || tensor == network_.embedding_tensor(); }
-  bool has_value(size_t s, const std::string& tensor) const { return !is_end(tensor) || !scores_[s]->needs().rows; }
+  bool has_value(size_t s, const std::string& tensor) const {
+    if (is_end(tensor) && scores_[s]->needs().rows) return false;
+    return !scores_[s]->of_codes() || code_move_kind(network_.checkpoint().find(tensor)->type) != CodeMoveKind::kNone;
+  }
   bool is_to_do(size_t s, const std::string& tensor) const { return has_value(s, tensor) && !values_.contains({s, tensor}); }
   bool by_type(size_t s) const { return scores_[s]->info().by_type; }
 
@@ -155,7 +172,7 @@ class GradientScoreReader : public GradientReader {
       const auto begin = Clock::now();
       const MatrixGradient& gradient = work.gradients[scores_[s]->labels()];
       Outputs outputs(gradient, change, options_.product_compute, run_.product_seconds);
-      const GradientView seen{gradient.windows, gradient.scored, span_of(gradient.mean), span_of(gradient.squares), &outputs};
+      const GradientView seen{gradient.windows, gradient.scored, span_of(gradient.mean), span_of(gradient.squares), &outputs, &work.stored};
       ASSAY_ASSIGN(const double value, scores_[s]->value(work.view, seen, type, span_of(change), context_));
       made.values.push_back(value);
       const double spent = seconds_since(begin);

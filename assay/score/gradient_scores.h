@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "assay/model/interpolated_checkpoint.h"
 #include "assay/probe/gradient_needs.h"
 #include "assay/score/score_run.h"
 
@@ -34,6 +35,7 @@ struct GradientView {
   std::span<const float> mean;     // of the loss of all windows
   std::span<const float> squares;  // summed over windows: the squared gradient of each window's own loss
   OutputSource* outputs = nullptr;
+  const StoredMatrix* stored = nullptr;  // the matrix in the model's file; only where of_codes()
 
   // From the sum of squares to the Fisher diagonal per token: a window's gradient is a mean over its tokens, whose gradients are
   // uncorrelated under drawn labels (in expectation), so E G^2 = F / scored. 1/2 d F d is then nats per token.
@@ -45,6 +47,8 @@ class GradientScore : public Score {
   // rows: `outputs` is there; only where info().by_type.
   virtual GradientNeeds needs() const = 0;
   virtual GradientLabels labels() const { return GradientLabels::kText; }
+  // About the codes that are stored: matrices without any have no value.
+  virtual bool of_codes() const { return false; }
   // type and change (decoded(encoded(W)) - W): only where info().by_type.
   virtual Result<double> value(const MatrixView& matrix, const GradientView& gradient, std::optional<GgmlType> type,
                                std::span<const float> change, const ScoreContext& context) const = 0;
@@ -61,6 +65,7 @@ std::unique_ptr<GradientScore> fisher_pruning_score();          // fisher.cpp
 std::unique_ptr<GradientScore> true_fisher_pruning_score();     // fisher.cpp
 std::unique_ptr<GradientScore> llm_mq_score(int bits);          // llm_mq.cpp: 2 or 4
 std::unique_ptr<GradientScore> output_fisher_score();           // output_fisher.cpp
+std::unique_ptr<GradientScore> qpsa_gradient_score();           // qpsa_gradient.cpp: of_codes
 std::vector<std::unique_ptr<GradientScore>> gradient_scores();  // all, in this order
 
 // W - Q(W) of llm_mq: groups of 128 weights along the flattened matrix, lowest to highest value in 2^bits - 1 even steps; the largest 0.5 %

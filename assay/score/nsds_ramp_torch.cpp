@@ -18,7 +18,7 @@ double vulnerability(const MatrixView& matrix, const ScoreContext& context) {
   std::vector<float> sample;
   std::span<const float> values = matrix.values;
   if (values.size() > kSample) {
-    CounterRandom random(context.seed, std::stoull(sha256_hex(matrix.tensor).substr(0, 16), nullptr, 16));
+    CounterRandom random(context.seed, name_stream(matrix.tensor));
     for (uint64_t i = 0; i < kSample; ++i) sample.push_back(values[random.next_below(values.size())]);
     values = sample;
   }

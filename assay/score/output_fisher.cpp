@@ -47,6 +47,7 @@ std::vector<std::unique_ptr<GradientScore>> gradient_scores() {
   all.push_back(llm_mq_score(2));
   all.push_back(llm_mq_score(4));
   all.push_back(output_fisher_score());
+  all.push_back(qpsa_gradient_score());
   return all;
 }
 

@@ -11,6 +11,7 @@
 #include "assay/score/nsds_ramp.h"
 #include "assay/score/path_scores.h"
 #include "assay/score/registry.h"
+#include "assay/score/residual_scores.h"
 
 namespace assay {
 namespace {
@@ -73,6 +74,11 @@ constexpr Entry kEntries[] = {
     {[]() -> std::unique_ptr<Score> { return llm_mq_score(4); }, false},
     {made<output_fisher_score>},
     {[]() -> std::unique_ptr<Score> { return std::make_unique<CurvatureScore>(); }},
+    {made<qpsa_gradient_score>, false},
+    {lieq_score, false},
+    {super_weight_score, false},
+    {stability_score, false},
+    {stability_uncentred_score, false},
     // Those that take what the budget leaves come last.
     {delta_loss_score, false},
     {hessian_step_score, false},
@@ -83,6 +89,11 @@ constexpr Entry kEntries[] = {
     {pqi_of<PqiForm::kPerSequence>, false},
     {hawq_score, false},
     {measured_damage_score, false},
+    {dequantize_one_score, false},
+    {layer_removal_score, false},
+    {half_removal_score, false},
+    {[]() -> std::unique_ptr<Score> { return qpsa_level_score(); }, false},
+    {[]() -> std::unique_ptr<Score> { return qpsa_byte_score(); }, false},
 };
 
 }  // namespace

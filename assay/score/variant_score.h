@@ -28,7 +28,13 @@ struct MeasuredEffect {
   double standard_error = 0;  // of `kl`, over windows; 0: one window
   double nll_change = 0;      // nats per token
   double ppl_change = 0;      // of the perplexity
+  bool empty = false;         // the variant changes nothing: a code at the end of its range
+  bool finite = true;         // false: positions without finite logits are in the sums as a uniform prediction
+  std::vector<double> kls;    // by window
 };
+
+// Standard error of a mean over windows; 0: one window.
+double error_over_windows(std::span<const double> values);
 
 class VariantScore : public Score {
  public:
@@ -37,6 +43,8 @@ class VariantScore : public Score {
   // effects: of variants(), in their order. `notes`: what a reader must know.
   virtual std::vector<ScoreRow> rows(const VariantPlan& plan, std::span<const MeasuredEffect> effects,
                                      std::vector<std::string>& notes) const = 0;
+  // Effects that are not finite are left out, and the score says so; false: they count.
+  virtual bool leaves_out_broken() const { return false; }
 };
 
 inline WeightEdit requantize_edit(std::string tensor, GgmlType type) {

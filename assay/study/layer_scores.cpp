@@ -5,48 +5,17 @@
 #include <numeric>
 
 #include "assay/base/random.h"
-#include "assay/base/sum.h"
 #include "assay/score/agreement.h"
 
 namespace assay {
 namespace {
-
-struct Sums {
-  CompensatedSum sum, squares;
-  uint64_t count = 0;
-  void add(double value) {
-    sum.add(value);
-    squares.add(value * value);
-    ++count;
-  }
-  LayerScore score() const {
-    LayerScore score;
-    score.samples = count;
-    if (count == 0) return score;
-    const auto n = static_cast<double>(count);
-    score.value = sum.value() / n;
-    const double variance = count > 1 ? std::max(0.0, (squares.value() - n * score.value * score.value) / (n - 1)) : 0;
-    score.standard_error = std::sqrt(variance / n);
-    return score;
-  }
-};
-
-template <class Wanted>
-std::vector<LayerScore> scores_where(std::span<const SampledEffect> effects, int layers, const Wanted& wanted) {
-  std::vector<Sums> sums(static_cast<size_t>(layers));
-  for (const SampledEffect& one : effects)
-    if (one.counts && wanted(one)) sums[static_cast<size_t>(one.layer)].add(one.effect);
-  std::vector<LayerScore> scores;
-  for (const Sums& sum : sums) scores.push_back(sum.score());
-  return scores;
-}
 
 bool within(const SampledEffect& one, uint64_t per_tensor) { return per_tensor == 0 || one.number < per_tensor; }
 
 }  // namespace
 
 std::vector<LayerScore> layer_scores(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor) {
-  return scores_where(effects, layers, [&](const SampledEffect& one) { return within(one, per_tensor); });
+  return mean_by_layer(effects, layers, [&](const SampledEffect& one) { return within(one, per_tensor); });
 }
 
 std::vector<double> values_of(std::span<const LayerScore> scores) {
@@ -58,7 +27,7 @@ std::vector<double> values_of(std::span<const LayerScore> scores) {
 std::optional<Correlation> split_half(std::span<const SampledEffect> effects, int layers, uint64_t per_tensor) {
   const auto half = [&](uint64_t parity) {
     return values_of(
-        scores_where(effects, layers, [&](const SampledEffect& one) { return within(one, per_tensor) && one.number % 2 == parity; }));
+        mean_by_layer(effects, layers, [&](const SampledEffect& one) { return within(one, per_tensor) && one.number % 2 == parity; }));
   };
   return rank_correlation(half(0), half(1));
 }

@@ -1,4 +1,4 @@
-// Scores of layers from sampled effects, and how far they can be trusted: standard errors, split-half reliability, rank intervals,
+// How far scores of layers from sampled effects (score/sampled_effects.h) can be trusted: split-half reliability, rank intervals,
 // intervals of rank correlations. Torch-free, seeded. Non-goals: making the samples (job/study_qpsa.h).
 #pragma once
 
@@ -9,23 +9,9 @@
 #include <vector>
 
 #include "assay/base/result.h"
+#include "assay/score/sampled_effects.h"
 
 namespace assay {
-
-// One weight or byte, changed both ways.
-struct SampledEffect {
-  int layer = 0;
-  std::string tensor;
-  uint64_t number = 0;  // within its tensor, in the order drawn: the first n are the sample of size n
-  double effect = 0;    // mean |change| over the sides that count
-  bool counts = true;   // false: both sides saturated, or not finite
-};
-
-struct LayerScore {
-  double value = 0;
-  double standard_error = 0;  // of the mean over samples
-  uint64_t samples = 0;
-};
 
 // Mean of each layer over the first `per_tensor` samples of each tensor (0: all), pooled over tensors; samples that do not count are left
 // out.

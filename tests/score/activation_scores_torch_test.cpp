@@ -148,6 +148,10 @@ void expect_equal(const ScoreModelResult& a, const ScoreModelResult& b) {
   for (size_t s = 0; s < a.scores.size(); ++s) {
     const ScoreTable &x = a.scores[s].table, &y = b.scores[s].table;
     ASSERT_EQ(x.rows.size(), y.rows.size()) << x.name;
+    if (x.name.find("qpsa") == 0) {  // of codes, which this model has none of
+      ASSERT_TRUE(x.rows.empty() && x.notes.size() == 1) << x.name;
+      continue;
+    }
     ASSERT_FALSE(x.rows.empty()) << x.name;
     for (size_t r = 0; r < x.rows.size(); ++r) {
       ASSERT_EQ(x.rows[r].cells.size(), y.rows[r].cells.size());

@@ -74,6 +74,11 @@ TEST(GradientRun, EqualsWhatSingleGradientsGive) {
       return {};
     }));
   for (const ScoreTable& table : run->tables) {
+    if (table.name == "qpsa_gradient") {  // no matrix here has codes
+      EXPECT_TRUE(table.rows.empty());
+      EXPECT_EQ(table.notes.size(), 1u);
+      continue;
+    }
     const bool outputs = table.name == "output_fisher";  // an embedding has none
     ASSERT_EQ(table.rows.size(), outputs ? 2u : 3u) << table.name;
     EXPECT_EQ(table.notes.size(), outputs ? 1u : 0u);

@@ -85,7 +85,7 @@ TEST(GradientScores, EachIsDeclared) {
     EXPECT_TRUE(!score->needs().rows || info.by_type) << info.name;
     EXPECT_EQ(score->labels() == GradientLabels::kDrawn, info.name.find("true") != std::string_view::npos) << info.name;
   }
-  EXPECT_EQ(names.size(), 12u);
+  EXPECT_EQ(names.size(), 13u);
 }
 
 TEST(GradientKernels, EqualPlainSumsOnAnyThreads) {
