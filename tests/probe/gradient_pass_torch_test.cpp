@@ -107,23 +107,34 @@ TEST_P(Families, SumsAreThoseOfSingleWindows) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Families, testing::Values("llama", "qwen2", "qwen3", "gpt2"));
-
-TEST(GradientPass, MemoryAndThreadsChangeNoBit) {
-  const auto network = tiny_network("llama");
+TEST_P(Families, MemoryAndThreadsChangeNoBit) {
+  const auto network = tiny_network(GetParam());
   const auto windows = some_windows(3);
   Keeper plenty, little;
-  ASSERT_TRUE(run(*network, windows, plenty));
+  const auto losses = run(*network, windows, plenty);
+  ASSERT_TRUE(losses);
   GradientPassOptions options;
-  const uint64_t input = 3 * kTokens * 32 * 4;
+  const uint64_t input = 3 * kTokens * 32 * 4, trace = 3 * kTokens * 4 * static_cast<uint64_t>(BlockTrace::floats_per_row(network->hyper()));
   options.memory = 5 * input;  // of three blocks' inputs, the last one's gradient and one more: the second is made again
   const int threads = at::get_num_threads();
+  const auto expect_same = [&](const Keeper& other, const GradientLosses& of_other) {
+    EXPECT_EQ(of_other.windows, losses->windows) << options.memory;
+    for (const auto& [tensor, gradient] : plenty.matrices) {
+      EXPECT_TRUE(at::equal(gradient.mean, other.matrices.at(tensor).mean)) << tensor << options.memory;
+      EXPECT_TRUE(at::equal(gradient.squares, other.matrices.at(tensor).squares)) << tensor << options.memory;
+    }
+  };
   at::set_num_threads(1);
-  ASSERT_TRUE(run(*network, windows, little, options));
+  const auto with_little = run(*network, windows, little, options);
   at::set_num_threads(threads);
-  for (const auto& [tensor, gradient] : plenty.matrices) {
-    EXPECT_TRUE(at::equal(gradient.mean, little.matrices.at(tensor).mean)) << tensor;
-    EXPECT_TRUE(at::equal(gradient.squares, little.matrices.at(tensor).squares)) << tensor;
+  ASSERT_TRUE(with_little);
+  expect_same(little, *with_little);
+  for (const uint64_t traces : {0, 1, 2}) {  // all inputs are kept, and traces of the last blocks
+    options.memory = 5 * input + input + traces * trace;
+    Keeper some;
+    const auto with_some = run(*network, windows, some, options);
+    ASSERT_TRUE(with_some);
+    expect_same(some, *with_some);
   }
   options.memory = input;
   Keeper none;
@@ -132,6 +143,8 @@ TEST(GradientPass, MemoryAndThreadsChangeNoBit) {
   EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
   EXPECT_NE(refused.error().message.find("are needed"), std::string::npos) << refused.error().message;
 }
+
+INSTANTIATE_TEST_SUITE_P(All, Families, testing::Values("llama", "qwen2", "qwen3", "gpt2"));
 
 TEST(GradientPass, ReadersGetWhatTheyAskForAndNoMore) {
   const auto network = tiny_network("llama");
