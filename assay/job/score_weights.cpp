@@ -74,7 +74,7 @@ class WeightStage {
     for (size_t s = 0; s < running.size(); ++s) {
       const auto& one = running[s];
       const bool done = std::all_of(work.begin(), work.end(), [s](const LayerWork& layer) { return layer.payloads[s].has_value(); });
-      if (done || !one.score->needs_outside()) continue;
+      if (done || first_like(running, s) < s || !one.score->needs_outside()) continue;
       ASSAY_ASSIGN(const LayerView view, outside.view());
       const Stopwatch watch(run_.table(one.place).seconds);
       ASSAY_TRY(one.score->prepare(view, *run_.context));

@@ -38,6 +38,7 @@ class GradientPass {
       if (lowest < layers_ || ends) kinds_.push_back({labels, lowest, {}});
       lowest_ = std::min(lowest_, lowest);
       ends_ |= ends || start;
+      head_wanted_ |= ends;
     }
   }
 
@@ -77,7 +78,7 @@ class GradientPass {
   }
 
   // Every block's input is kept, or every n-th one and those between them made again when their turn comes. What is left over holds
-  // traces of the blocks whose turn comes first, so that they are not run again.
+  // predictions, if the head's gradient is wanted, and traces of the blocks whose turn comes first, so that they are not run again.
   Status plan_memory() {
     const uint64_t one = static_cast<uint64_t>(tokens_ * network_.hyper().d_model) * sizeof(float) * windows_.size();
     const auto blocks_kept = [&](int every) {
@@ -88,7 +89,7 @@ class GradientPass {
       if (blocks_kept(every) < blocks_kept(best)) best = every;
       if (options_.memory != 0 && blocks_kept(every) * one > options_.memory) continue;
       every_ = every;
-      plan_traces(blocks_kept(every) * one);
+      plan_rest(blocks_kept(every) * one);
       return {};
     }
     return fail(ErrorCode::kUsage, {"gradients: " + format_bytes(options_.memory) + " for activations",
@@ -96,8 +97,13 @@ class GradientPass {
                                     format_bytes(blocks_kept(best) * one) + " are needed", "take fewer windows or allow more memory"});
   }
 
-  void plan_traces(uint64_t taken) {
+  void plan_rest(uint64_t taken) {
     first_traced_ = layers_;
+    const uint64_t predictions = windows_.size() * static_cast<uint64_t>(scored_ * network_.head().out()) * sizeof(float);
+    if (head_wanted_ && (options_.memory == 0 || taken + predictions <= options_.memory)) {
+      keeps_predictions_ = true;
+      taken += predictions;
+    }
     if (kinds_.empty() || every_ > 1 || !PlainBlock::takes_traces(network_.device(), network_.compute())) return;
     const uint64_t one = static_cast<uint64_t>(tokens_ * BlockTrace::floats_per_row(network_.hyper())) * sizeof(float) * windows_.size();
     for (uint64_t bytes = taken + one; first_traced_ > lowest_ && (options_.memory == 0 || bytes <= options_.memory); bytes += one)
@@ -199,7 +205,10 @@ class GradientPass {
     const std::span<const int32_t> text = loss_head_.text_labels(window, first, rows.size(0));
     for (size_t r = 0; r < text.size(); ++r)
       nll.add(-static_cast<double>(log_p.const_data_ptr<float>()[static_cast<int64_t>(r) * log_p.size(1) + text[r]]));
-    return kinds_.empty() ? log_p : log_p.exp_();
+    if (kinds_.empty()) return log_p;
+    log_p.exp_();
+    if (keeps_predictions_) predictions_.push_back(log_p);
+    return log_p;
   }
   double& seconds_of(const Kind& kind) { return losses_.backward_seconds[static_cast<size_t>(kind.labels)]; }
 
@@ -263,7 +272,7 @@ class GradientPass {
     double seconds = 0;
     {
       const Stopwatch watch(seconds);
-      ASSAY_TRY(end_gradients(network_, windows_, loss_head_, hidden, labels, g, readers_));
+      ASSAY_TRY(end_gradients(network_, windows_, loss_head_, hidden, labels, g, predictions_, readers_));
     }
     for (const Kind& kind : kinds_) seconds_of(kind) += (seconds - (readers_.seconds - read_before)) / static_cast<double>(kinds_.size());
     return {};
@@ -280,9 +289,10 @@ class GradientPass {
   std::vector<Kind> kinds_;  // none: losses alone
   int lowest_, every_ = 1;
   int first_traced_ = 0;  // blocks from here on leave traces
-  bool ends_ = false;
+  bool ends_ = false, head_wanted_ = false, keeps_predictions_ = false;
   std::map<int, at::Tensor> inputs_;                // of blocks, [windows * tokens, d]
   std::map<int, std::vector<BlockTrace>> traces_;  // of blocks, by batch
+  std::vector<at::Tensor> predictions_;             // by window and piece of it
   GradientLosses losses_;
 };
 

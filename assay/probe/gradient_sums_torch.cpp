@@ -98,7 +98,8 @@ void add_rows(at::Tensor& own, std::span<const TokenId> tokens, const at::Tensor
 }  // namespace
 
 Status end_gradients(const Network& network, std::span<const Window> windows, const LossHead& head, const at::Tensor& hidden,
-                     std::span<const GradientLabels> kinds, std::span<const at::Tensor> g, GradientReaders& readers) {
+                     std::span<const GradientLabels> kinds, std::span<const at::Tensor> g, std::span<const at::Tensor> kept,
+                     GradientReaders& readers) {
   const MatrixPlace output{-1, network.head_tensor()}, input{-1, network.embedding_tensor()};
   const bool tied = output.tensor == input.tensor;
   const auto tokens = static_cast<int64_t>(windows[0].tokens.size());
@@ -119,7 +120,10 @@ Status end_gradients(const Network& network, std::span<const Window> windows, co
     for (int64_t first = 0; first < scored; first += LossHead::kRows) {
       const int64_t n = std::min(LossHead::kRows, scored - first);
       const at::Tensor normed = network.final_norm(hidden.narrow(0, static_cast<int64_t>(w) * scored + first, n));
-      const at::Tensor residual = head.residual(kinds[k], w, first, head.log_predictions(normed).exp_());
+      const auto pieces = static_cast<size_t>((scored + LossHead::kRows - 1) / LossHead::kRows);
+      const size_t piece = w * pieces + static_cast<size_t>(first / LossHead::kRows);
+      const at::Tensor p = kept.empty() ? head.log_predictions(normed).exp_() : kept[piece];
+      const at::Tensor residual = head.residual(kinds[k], w, first, p);
       own.add_(outer_product(residual, normed.to(at::kCPU)));
     }
   };

@@ -146,6 +146,23 @@ TEST_P(Families, MemoryAndThreadsChangeNoBit) {
 
 INSTANTIATE_TEST_SUITE_P(All, Families, testing::Values("llama", "qwen2", "qwen3", "gpt2"));
 
+// At the ends of the model: predictions are kept or made again.
+TEST_P(Families, MemoryChangesNoBitOfTheHead) {
+  const auto network = tiny_network(GetParam());
+  const auto windows = some_windows(3);
+  Keeper plenty, little;
+  plenty.only = little.only = network->head_tensor();
+  plenty.wanted = little.wanted = {.mean = true, .squares = true};
+  ASSERT_TRUE(run(*network, windows, plenty));
+  GradientPassOptions options;
+  options.memory = 5 * 3 * kTokens * 32 * 4;  // three blocks' inputs, a gradient and one more: nothing for predictions
+  ASSERT_TRUE(run(*network, windows, little, options));
+  const MatrixGradient &kept = plenty.matrices.at(plenty.only), &again = little.matrices.at(plenty.only);
+  EXPECT_GT(kept.mean.abs().max().item<double>(), 0);
+  EXPECT_TRUE(at::equal(kept.mean, again.mean));
+  EXPECT_TRUE(at::equal(kept.squares, again.squares));
+}
+
 TEST(GradientPass, ReadersGetWhatTheyAskForAndNoMore) {
   const auto network = tiny_network("llama");
   const auto windows = some_windows(2);
