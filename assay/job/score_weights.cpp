@@ -18,12 +18,17 @@ class WeightStage {
     run_.progress.stage("weights", run_.layers.size());
     std::vector<std::unique_ptr<UnitCache>> units;
     for (const auto& one : running)
-      units.push_back(run_.store->units(run_.store->key("weight score").add("score", one.score->info().name)));
-    units[0]->plan(run_.layers.size() * running.size());
+      units.push_back(run_.store->units(run_.store->key("weight score").add("score", one.score->numbers_name())));
+    size_t different = 0;
+    for (size_t s = 0; s < running.size(); ++s) different += first_like(running, s) == s;
+    units[0]->plan(run_.layers.size() * different);
     std::vector<LayerWork> work(run_.layers.size());
     for (size_t l = 0; l < run_.layers.size(); ++l)
-      for (const auto& cache : units) {
-        ASSAY_ASSIGN(std::optional<std::string> found, cache->find(unit_of(run_.layers[l])));
+      for (size_t s = 0; s < running.size(); ++s) {
+        std::optional<std::string> found;
+        if (first_like(running, s) == s) {
+          ASSAY_ASSIGN(found, units[s]->find(unit_of(run_.layers[l])));
+        }
         work[l].payloads.push_back(std::move(found));
       }
     ASSAY_TRY(prepare(running, work));
@@ -46,14 +51,14 @@ class WeightStage {
     for (size_t s = 0; s < running.size(); ++s) {
       std::vector<LayerNumbers> numbers = run_.layers;
       for (size_t l = 0; l < run_.layers.size(); ++l) {
-        ASSAY_ASSIGN(numbers[l].numbers, numbers_from(*work[l].payloads[s]));
+        ASSAY_ASSIGN(numbers[l].numbers, numbers_from(*work[l].payloads[first_like(running, s)]));
       }
       run_.table(running[s].place).rows = running[s].score->finish(numbers, *run_.context);
     }
     return {};
   }
 
-  // A layer's payloads, one per score, and what making the missing ones took.
+  // A layer's payloads, one per score that is the first with its numbers, and what making the missing ones took.
   struct LayerWork {
     std::vector<std::optional<std::string>> payloads;
     std::vector<std::pair<size_t, double>> seconds;  // of scores made now
@@ -69,7 +74,7 @@ class WeightStage {
     for (size_t s = 0; s < running.size(); ++s) {
       const auto& one = running[s];
       const bool done = std::all_of(work.begin(), work.end(), [s](const LayerWork& layer) { return layer.payloads[s].has_value(); });
-      if (done || !one.score->needs_outside()) continue;
+      if (done || first_like(running, s) < s || !one.score->needs_outside()) continue;
       ASSAY_ASSIGN(const LayerView view, outside.view());
       const Stopwatch watch(run_.table(one.place).seconds);
       ASSAY_TRY(one.score->prepare(view, *run_.context));
@@ -77,11 +82,18 @@ class WeightStage {
     return {};
   }
 
+  // The first score with the same numbers.
+  static size_t first_like(const std::vector<Running<WeightScore>>& running, size_t s) {
+    size_t first = 0;
+    while (running[first].score->numbers_name() != running[s].score->numbers_name()) ++first;
+    return first;
+  }
+
   Status measure(const std::vector<Running<WeightScore>>& running, const LayerNumbers& shape, LayerWork& work) const {
     const ScoreContext alone{run_.context->hyper, run_.context->seed, 1};
     DecodedLayer layer = run_.decoded(shape, 1, work.decode_seconds);
     for (size_t s = 0; s < running.size(); ++s) {
-      if (work.payloads[s]) continue;
+      if (work.payloads[s] || first_like(running, s) < s) continue;
       ASSAY_ASSIGN(const LayerView view, layer.view());
       double seconds = 0;
       {

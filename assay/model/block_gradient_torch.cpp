@@ -16,8 +16,9 @@ class BackwardPass {
   BackwardPass(const PlainBlock::Weights& weights, int64_t sequences, int64_t tokens)
       : weights_(weights), hyper_(*weights.hyper), sequences_(sequences), tokens_(tokens) {}
 
-  BlockGradient run(const at::Tensor& h, const at::Tensor& g_out) {
-    forward(h);
+  // trace: null where the block is to be run again.
+  BlockGradient run(const at::Tensor& h, const at::Tensor& g_out, const BlockTrace* trace) {
+    forward(h, trace);
     at::Tensor g_middle = backward_ffn(g_out);
     at::Tensor g_x = backward_attention(g_middle);
     result_.input = norm_gradient(weights_.attention_norm, hyper_, h, g_x).add_(g_middle);
@@ -68,25 +69,29 @@ class BackwardPass {
   }
 
   // Up to the input of the last product, whose output nobody needs.
-  void forward(const at::Tensor& h) {
+  void forward(const at::Tensor& h, const BlockTrace* trace) {
+    const auto output = [&](at::Tensor BlockTrace::*member, Site site, const at::Tensor& x) {
+      return trace != nullptr ? trace->*member : product(site, x);
+    };
     x_ = norm(weights_.attention_norm, hyper_, h);
     if (fused()) {
-      const at::Tensor qkv = product(Site::kQkv, x_);
+      const at::Tensor qkv = output(&BlockTrace::qkv, Site::kQkv, x_);
       q_ = by_head(qkv.narrow(1, 0, q_width()), hyper_.heads).contiguous();
       k_ = by_head(qkv.narrow(1, q_width(), kv_width()), hyper_.kv_heads).contiguous();
       v_ = by_head(qkv.narrow(1, q_width() + kv_width(), kv_width()), hyper_.kv_heads).contiguous();
     } else {
-      q_ = by_head(product(Site::kQ, x_), hyper_.heads);
-      k_ = by_head(product(Site::kK, x_), hyper_.kv_heads);
-      v_ = by_head(product(Site::kV, x_), hyper_.kv_heads);
+      q_ = by_head(output(&BlockTrace::q, Site::kQ, x_), hyper_.heads);
+      k_ = by_head(output(&BlockTrace::k, Site::kK, x_), hyper_.kv_heads);
+      v_ = by_head(output(&BlockTrace::v, Site::kV, x_), hyper_.kv_heads);
     }
     queries_ = prepare(q_, weights_.q_norm);
     keys_ = prepare(k_, weights_.k_norm);
-    context_ = attend_fast(hyper_, by_sequence(queries_), by_sequence(keys_), by_sequence(v_), 0);
-    middle_ = product(Site::kO, context_).add_(h);
+    context_ =
+        trace != nullptr ? trace->context : attend_fast(hyper_, by_sequence(queries_), by_sequence(keys_), by_sequence(v_), 0);
+    middle_ = h + output(&BlockTrace::attended, Site::kO, context_);
     x_ffn_ = norm(weights_.ffn_norm, hyper_, middle_);
-    if (gated()) gate_ = product(Site::kGate, x_ffn_);
-    up_ = product(Site::kUp, x_ffn_);
+    if (gated()) gate_ = output(&BlockTrace::gate, Site::kGate, x_ffn_);
+    up_ = output(&BlockTrace::up, Site::kUp, x_ffn_);
     activated_ = gated() ? silu_multiply(gate_, up_) : gelu_tanh(up_);
   }
 
@@ -126,10 +131,15 @@ class BackwardPass {
 
 }  // namespace
 
-BlockGradient PlainBlock::backward(const at::Tensor& h, const at::Tensor& g_out, int64_t sequences, int64_t tokens) const {
+bool PlainBlock::takes_traces(const at::Device& device, Compute compute) {
+  return device.is_cpu() && compute == Compute::kFloat32 && panel::float32_supported();
+}
+
+BlockGradient PlainBlock::backward(const at::Tensor& h, const at::Tensor& g_out, int64_t sequences, int64_t tokens,
+                                   const BlockTrace* trace) const {
   at::NoGradGuard no_grad;
   if (!h.is_cpu() || !panel::float32_supported()) return backward_by_operators(h, g_out, sequences, tokens);
-  return BackwardPass(*weights_, sequences, tokens).run(h.contiguous(), g_out.contiguous());
+  return BackwardPass(*weights_, sequences, tokens).run(h.contiguous(), g_out.contiguous(), trace);
 }
 
 BlockGradient PlainBlock::backward_by_operators(const at::Tensor& h, const at::Tensor& g_out, int64_t sequences, int64_t tokens) const {

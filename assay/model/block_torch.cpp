@@ -118,6 +118,22 @@ at::Tensor Block::forward(const at::Tensor& h, int64_t sequences, int64_t tokens
   return forward_scored(h, sequences, tokens, 0, tokens, linear);
 }
 
+at::Tensor Block::forward_traced(const at::Tensor& h, int64_t sequences, int64_t tokens, BlockTrace& trace) const {
+  at::Tensor* const outputs[] = {&trace.q, &trace.k, &trace.v, &trace.qkv, &trace.attended, &trace.gate, &trace.up, nullptr};
+  static_assert(std::size(outputs) == kSiteCount);
+  return forward(h, sequences, tokens, [&](Site site, const at::Tensor& x) {
+    at::Tensor y = linear(site, x);
+    if (site == Site::kO) trace.context = x;
+    if (at::Tensor* const output = outputs[index_of(site)]) *output = y;
+    return y;
+  });
+}
+
+int64_t BlockTrace::floats_per_row(const Hyper& hyper) {
+  const int64_t q = int64_t{hyper.heads} * hyper.head_dim, kv = int64_t{hyper.kv_heads} * hyper.head_dim;
+  return 2 * q + 2 * kv + hyper.d_model + (hyper.mlp == MlpKind::kSwiGlu ? 2 : 1) * int64_t{hyper.d_ff};
+}
+
 at::Tensor Block::forward_scored(const at::Tensor& h, int64_t sequences, int64_t tokens, int64_t begin, int64_t end,
                                  const LinearFn& replaced) const {
   at::NoGradGuard no_grad;

@@ -36,6 +36,14 @@ struct MlpValues {
   at::Tensor x, gate, up, activated, down;
 };
 
+// What a forward through a block leaves for its backward, each [rows, ..]: the outputs of the products before the last one and the
+// attention's result. What is cheap to make again - norms, rotations, activations - is not in it.
+struct BlockTrace {
+  at::Tensor q, k, v, qkv;  // either the first three or the last
+  at::Tensor context, attended, gate, up;
+  static int64_t floats_per_row(const Hyper& hyper);
+};
+
 // One block's weights, packed. Rows are tokens: S sequences of T tokens are [S * T, width], sequence after sequence.
 class Block {
  public:
@@ -60,6 +68,8 @@ class Block {
 
   // The whole block; `linear` (may be empty) replaces the products.
   at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;
+  // The same with its trace; float32 compute on the CPU.
+  at::Tensor forward_traced(const at::Tensor& h, int64_t sequences, int64_t tokens, BlockTrace& trace) const;
   // The last block: queries, output projection and MLP on positions [begin, end) only; returns those rows.
   at::Tensor forward_scored(const at::Tensor& h, int64_t sequences, int64_t tokens, int64_t begin, int64_t end,
                             const LinearFn& linear = {}) const;
@@ -92,7 +102,11 @@ class PlainBlock {
   at::Tensor linear(Site site, const at::Tensor& x) const;
   at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;  // differentiable
   // h: the block's input, g_out: the gradient at its output. On CPUs with AVX-512 by our own kernels, rule of rows by sequence.
-  BlockGradient backward(const at::Tensor& h, const at::Tensor& g_out, int64_t sequences, int64_t tokens) const;
+  // trace: of a forward of h (Block::forward_traced); null: the block is run again up to its last product, to the same bits.
+  BlockGradient backward(const at::Tensor& h, const at::Tensor& g_out, int64_t sequences, int64_t tokens,
+                         const BlockTrace* trace = nullptr) const;
+  // Whether backward() takes traces of this network's blocks.
+  static bool takes_traces(const at::Device& device, Compute compute);
   // The same by differentiating forward(), on any device.
   BlockGradient backward_by_operators(const at::Tensor& h, const at::Tensor& g_out, int64_t sequences, int64_t tokens) const;
   std::string tensor(Site site) const;  // its GGUF name

@@ -38,6 +38,7 @@ class GradientPass {
       if (lowest < layers_ || ends) kinds_.push_back({labels, lowest, {}});
       lowest_ = std::min(lowest_, lowest);
       ends_ |= ends || start;
+      head_wanted_ |= ends;
     }
   }
 
@@ -76,7 +77,8 @@ class GradientPass {
     return layers_;
   }
 
-  // Every block's input is kept, or every n-th one and those between them made again when their turn comes.
+  // Every block's input is kept, or every n-th one and those between them made again when their turn comes. What is left over holds
+  // predictions, if the head's gradient is wanted, and traces of the blocks whose turn comes first, so that they are not run again.
   Status plan_memory() {
     const uint64_t one = static_cast<uint64_t>(tokens_ * network_.hyper().d_model) * sizeof(float) * windows_.size();
     const auto blocks_kept = [&](int every) {
@@ -87,11 +89,25 @@ class GradientPass {
       if (blocks_kept(every) < blocks_kept(best)) best = every;
       if (options_.memory != 0 && blocks_kept(every) * one > options_.memory) continue;
       every_ = every;
+      plan_rest(blocks_kept(every) * one);
       return {};
     }
     return fail(ErrorCode::kUsage, {"gradients: " + format_bytes(options_.memory) + " for activations",
                                     "do not hold " + std::to_string(windows_.size()) + " windows of " + std::to_string(tokens_) + " tokens",
                                     format_bytes(blocks_kept(best) * one) + " are needed", "take fewer windows or allow more memory"});
+  }
+
+  void plan_rest(uint64_t taken) {
+    first_traced_ = layers_;
+    const uint64_t predictions = windows_.size() * static_cast<uint64_t>(scored_ * network_.head().out()) * sizeof(float);
+    if (head_wanted_ && (options_.memory == 0 || taken + predictions <= options_.memory)) {
+      keeps_predictions_ = true;
+      taken += predictions;
+    }
+    if (kinds_.empty() || every_ > 1 || !PlainBlock::takes_traces(network_.device(), network_.compute())) return;
+    const uint64_t one = static_cast<uint64_t>(tokens_ * BlockTrace::floats_per_row(network_.hyper())) * sizeof(float) * windows_.size();
+    for (uint64_t bytes = taken + one; first_traced_ > lowest_ && (options_.memory == 0 || bytes <= options_.memory); bytes += one)
+      --first_traced_;
   }
 
   // Windows in batches that fill a product.
@@ -111,25 +127,34 @@ class GradientPass {
     ASSAY_ASSIGN(at::Tensor h, network_.embed(token_matrix(windows_)));
     for (int layer = 0; layer + 1 < layers_; ++layer) {
       if (layer % every_ == 0) inputs_[layer] = h;
-      ASSAY_ASSIGN(h, through(layer, h));
+      ASSAY_ASSIGN(h, through(layer, h, layer >= first_traced_ ? &traces_[layer] : nullptr));
     }
     inputs_[layers_ - 1] = h;
     at::Tensor hidden = at::empty({static_cast<int64_t>(windows_.size()) * scored_, h.size(1)}, h.options());
+    const int64_t begin = windows_[0].score_begin, end = windows_[0].score_end;
+    if (first_traced_ < layers_) {
+      ASSAY_ASSIGN(h, through(layers_ - 1, h, &traces_[layers_ - 1]));
+      return h.view({-1, tokens_, h.size(1)}).narrow(1, begin, scored_).reshape({-1, h.size(1)});
+    }
     ASSAY_ASSIGN(const std::shared_ptr<const Block> last, network_.block(layers_ - 1));
     ASSAY_TRY(for_batches([&](size_t first, size_t n) -> Status {
       rows_of(hidden, first, n, scored_)
-          .copy_(last->forward_scored(rows_of(h, first, n, tokens_), static_cast<int64_t>(n), tokens_, windows_[0].score_begin,
-                                      windows_[0].score_end));
+          .copy_(last->forward_scored(rows_of(h, first, n, tokens_), static_cast<int64_t>(n), tokens_, begin, end));
       return {};
     }));
     return hidden;
   }
 
-  Result<at::Tensor> through(int layer, const at::Tensor& h) const {
+  // traces: one per batch is added; may be null.
+  Result<at::Tensor> through(int layer, const at::Tensor& h, std::vector<BlockTrace>* traces = nullptr) const {
     ASSAY_ASSIGN(const std::shared_ptr<const Block> block, network_.block(layer));
     at::Tensor next = at::empty_like(h);
     ASSAY_TRY(for_batches([&](size_t first, size_t n) -> Status {
-      rows_of(next, first, n, tokens_).copy_(block->forward(rows_of(h, first, n, tokens_), static_cast<int64_t>(n), tokens_));
+      const at::Tensor rows = rows_of(h, first, n, tokens_);
+      const auto sequences = static_cast<int64_t>(n);
+      rows_of(next, first, n, tokens_)
+          .copy_(traces == nullptr ? block->forward(rows, sequences, tokens_)
+                                   : block->forward_traced(rows, sequences, tokens_, traces->emplace_back()));
       return {};
     }));
     if (at::isfinite(next.sum()).item<bool>()) return next;
@@ -180,7 +205,10 @@ class GradientPass {
     const std::span<const int32_t> text = loss_head_.text_labels(window, first, rows.size(0));
     for (size_t r = 0; r < text.size(); ++r)
       nll.add(-static_cast<double>(log_p.const_data_ptr<float>()[static_cast<int64_t>(r) * log_p.size(1) + text[r]]));
-    return kinds_.empty() ? log_p : log_p.exp_();
+    if (kinds_.empty()) return log_p;
+    log_p.exp_();
+    if (keeps_predictions_) predictions_.push_back(log_p);
+    return log_p;
   }
   double& seconds_of(const Kind& kind) { return losses_.backward_seconds[static_cast<size_t>(kind.labels)]; }
 
@@ -191,19 +219,23 @@ class GradientPass {
     for (const Site site : kSites)
       if (plain->has(site)) matrices[site].place = {layer, plain->tensor(site)};
     for (Kind& kind : kinds_)
-      if (layer >= kind.lowest) ASSAY_TRY(backward(*plain, h, kind, matrices));
+      if (layer >= kind.lowest) ASSAY_TRY(backward(layer, *plain, h, kind, matrices));
+    traces_.erase(layer);
     for (auto& [site, matrix] : matrices)
       if (readers_.wanted(matrix.place)) ASSAY_TRY(readers_.finish(matrix.place, matrix.gradients));
     return {};
   }
 
-  Status backward(const PlainBlock& plain, const at::Tensor& h, Kind& kind, std::map<Site, Collected>& matrices) {
+  Status backward(int layer, const PlainBlock& plain, const at::Tensor& h, Kind& kind, std::map<Site, Collected>& matrices) {
     const Stopwatch watch(seconds_of(kind));
     const double read_before = readers_.seconds;
     at::Tensor g_in = at::empty_like(kind.g);  // rows kept for readers look into the old one
+    const auto found = traces_.find(layer);
+    auto trace = found == traces_.end() ? nullptr : found->second.data();
     const auto one_batch = [&](size_t first, size_t n) -> Status {
       const BlockGradient gradient =
-          plain.backward(rows_of(h, first, n, tokens_), rows_of(kind.g, first, n, tokens_), static_cast<int64_t>(n), tokens_);
+          plain.backward(rows_of(h, first, n, tokens_), rows_of(kind.g, first, n, tokens_), static_cast<int64_t>(n), tokens_, trace);
+      if (trace != nullptr) ++trace;
       rows_of(g_in, first, n, tokens_).copy_(gradient.input);
       return collect(gradient, kind.labels, matrices, first, n);
     };
@@ -240,7 +272,7 @@ class GradientPass {
     double seconds = 0;
     {
       const Stopwatch watch(seconds);
-      ASSAY_TRY(end_gradients(network_, windows_, loss_head_, hidden, labels, g, readers_));
+      ASSAY_TRY(end_gradients(network_, windows_, loss_head_, hidden, labels, g, predictions_, readers_));
     }
     for (const Kind& kind : kinds_) seconds_of(kind) += (seconds - (readers_.seconds - read_before)) / static_cast<double>(kinds_.size());
     return {};
@@ -256,8 +288,11 @@ class GradientPass {
   int64_t tokens_, scored_;
   std::vector<Kind> kinds_;  // none: losses alone
   int lowest_, every_ = 1;
-  bool ends_ = false;
-  std::map<int, at::Tensor> inputs_;  // of blocks, [windows * tokens, d]
+  int first_traced_ = 0;  // blocks from here on leave traces
+  bool ends_ = false, head_wanted_ = false, keeps_predictions_ = false;
+  std::map<int, at::Tensor> inputs_;                // of blocks, [windows * tokens, d]
+  std::map<int, std::vector<BlockTrace>> traces_;  // of blocks, by batch
+  std::vector<at::Tensor> predictions_;             // by window and piece of it
   GradientLosses losses_;
 };
 

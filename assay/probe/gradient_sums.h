@@ -53,7 +53,9 @@ class LossHead {
 
 // Gradients at embedding and head for those who want them; a tied embedding is one matrix with both ends' gradients added.
 // hidden: [windows * scored, d], the last block's output; g: at the embedding's output, [windows * tokens, d] (undefined: not needed).
+// kept: probabilities of every LossHead::kRows scored positions of every window, in order; empty: they are made again.
 Status end_gradients(const Network& network, std::span<const Window> windows, const LossHead& head, const at::Tensor& hidden,
-                     std::span<const GradientLabels> kinds, std::span<const at::Tensor> g, GradientReaders& readers);
+                     std::span<const GradientLabels> kinds, std::span<const at::Tensor> g, std::span<const at::Tensor> kept,
+                     GradientReaders& readers);
 
 }  // namespace assay

@@ -60,18 +60,19 @@ std::span<const int32_t> LossHead::text_labels(size_t window, int64_t first, int
 }
 
 at::Tensor LossHead::residual(GradientLabels labels, size_t window, int64_t first, const at::Tensor& p) const {
-  at::Tensor residual = p.clone();
+  at::Tensor residual = p.div(static_cast<double>(scored_));
   const int64_t vocab = p.size(1);
+  const float* from_p = p.const_data_ptr<float>();
   const std::span<const int32_t> text = text_labels(window, first, p.size(0));
   float* values = residual.mutable_data_ptr<float>();
   at::parallel_for(0, p.size(0), 1, [&](int64_t from, int64_t to) {
     for (int64_t r = from; r < to; ++r) {
       int64_t label = text[static_cast<size_t>(r)];
-      if (labels == GradientLabels::kDrawn) label = draw(window, first + r, {values + r * vocab, static_cast<size_t>(vocab)});
-      values[r * vocab + label] -= 1;
+      if (labels == GradientLabels::kDrawn) label = draw(window, first + r, {from_p + r * vocab, static_cast<size_t>(vocab)});
+      values[r * vocab + label] = (from_p[r * vocab + label] - 1) / static_cast<float>(scored_);
     }
   });
-  return residual.div_(static_cast<double>(scored_));
+  return residual;
 }
 
 int64_t LossHead::draw(size_t window, int64_t position, std::span<const float> p) const {
@@ -84,6 +85,33 @@ int64_t LossHead::draw(size_t window, int64_t position, std::span<const float> p
 }
 
 namespace {
+
+// sum + g^T x, in place; a sum that is not there yet is 0.
+void add_outer_product(const at::Tensor& g, const at::Tensor& x, at::Tensor& sum) {
+  if (!x.is_cpu() || !panel::float32_supported()) {
+    const at::Tensor product = Matrix::pack(x.t().contiguous(), Compute::kFloat32, x.device()).multiply(g.t().contiguous());
+    sum.defined() ? sum.add_(product) : sum = product;
+    return;
+  }
+  const at::Tensor left = g.contiguous(), right = x.contiguous();
+  const int64_t rows = left.size(0), out = left.size(1), in = right.size(1);
+  const bool add = sum.defined();
+  if (!add) sum = at::empty({out, in});
+  const float* from_g = left.const_data_ptr<float>();
+  const float* from_x = right.const_data_ptr<float>();
+  float* to = sum.mutable_data_ptr<float>();
+  const int64_t blocks = (out + panel::kRows - 1) / panel::kRows, panels = panel::panels(in);
+  at::parallel_for(0, blocks * panels, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t block = task % blocks, column = task / blocks * panel::kOutputs;
+      const int64_t row = block * out / blocks, count = (block + 1) * out / blocks - row;
+      float* corner = to + row * in + column;
+      panel::multiply_turned(
+          {.count = count, .in = rows, .stride = in, .addend = add ? corner : nullptr, .addend_stride = in, .x_stride = out}, from_g + row,
+          from_x + column, in, std::min(panel::kOutputs, in - column), corner);
+    }
+  });
+}
 
 // Adds the gradients g [tokens, d] at the embedding's output to the rows of their tokens.
 void add_rows(at::Tensor& own, std::span<const TokenId> tokens, const at::Tensor& g) {
@@ -98,18 +126,19 @@ void add_rows(at::Tensor& own, std::span<const TokenId> tokens, const at::Tensor
 }  // namespace
 
 Status end_gradients(const Network& network, std::span<const Window> windows, const LossHead& head, const at::Tensor& hidden,
-                     std::span<const GradientLabels> kinds, std::span<const at::Tensor> g, GradientReaders& readers) {
+                     std::span<const GradientLabels> kinds, std::span<const at::Tensor> g, std::span<const at::Tensor> kept,
+                     GradientReaders& readers) {
   const MatrixPlace output{-1, network.head_tensor()}, input{-1, network.embedding_tensor()};
   const bool tied = output.tensor == input.tensor;
   const auto tokens = static_cast<int64_t>(windows[0].tokens.size());
   const int64_t vocab = network.head().out(), width = hidden.size(1), scored = head.scored();
-  // The windows of one matrix; `make` puts a window's gradient into `own`.
+  // The windows of one matrix; `make` gives a window's gradient.
   const auto sum = [&](const MatrixPlace& place, const auto& make) -> Status {
     MatrixGradients sums;
     for (size_t w = 0; w < windows.size(); ++w)
       for (size_t k = 0; k < kinds.size(); ++k) {
         if (!readers.needs(place, kinds[k]).any()) continue;
-        at::Tensor own = at::zeros({vocab, width});
+        at::Tensor own;
         make(w, k, own);
         ASSAY_TRY(readers.add_window(place, kinds[k], w, own, sums));
       }
@@ -119,11 +148,15 @@ Status end_gradients(const Network& network, std::span<const Window> windows, co
     for (int64_t first = 0; first < scored; first += LossHead::kRows) {
       const int64_t n = std::min(LossHead::kRows, scored - first);
       const at::Tensor normed = network.final_norm(hidden.narrow(0, static_cast<int64_t>(w) * scored + first, n));
-      const at::Tensor residual = head.residual(kinds[k], w, first, head.log_predictions(normed).exp_());
-      own.add_(outer_product(residual, normed.to(at::kCPU)));
+      const auto pieces = static_cast<size_t>((scored + LossHead::kRows - 1) / LossHead::kRows);
+      const size_t piece = w * pieces + static_cast<size_t>(first / LossHead::kRows);
+      const at::Tensor p = kept.empty() ? head.log_predictions(normed).exp_() : kept[piece];
+      const at::Tensor residual = head.residual(kinds[k], w, first, p);
+      add_outer_product(residual, normed.to(at::kCPU), own);
     }
   };
   const auto add_embedding = [&](size_t w, size_t k, at::Tensor& own) {
+    if (!own.defined()) own = at::zeros({vocab, width});
     add_rows(own, windows[w].tokens, g[k].narrow(0, static_cast<int64_t>(w) * tokens, tokens));
   };
   if (readers.wanted(output))
@@ -136,23 +169,8 @@ Status end_gradients(const Network& network, std::span<const Window> windows, co
 }
 
 at::Tensor outer_product(const at::Tensor& g, const at::Tensor& x) {
-  if (!x.is_cpu() || !panel::float32_supported())
-    return Matrix::pack(x.t().contiguous(), Compute::kFloat32, x.device()).multiply(g.t().contiguous());
-  const at::Tensor left = g.contiguous(), right = x.contiguous();
-  const int64_t rows = left.size(0), out = left.size(1), in = right.size(1);
-  at::Tensor product = at::empty({out, in});
-  const float* from_g = left.const_data_ptr<float>();
-  const float* from_x = right.const_data_ptr<float>();
-  float* to = product.mutable_data_ptr<float>();
-  const int64_t blocks = (out + panel::kRows - 1) / panel::kRows, panels = panel::panels(in);
-  at::parallel_for(0, blocks * panels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t block = task % blocks, column = task / blocks * panel::kOutputs;
-      const int64_t row = block * out / blocks, count = (block + 1) * out / blocks - row;
-      panel::multiply_turned({.count = count, .in = rows, .stride = in, .x_stride = out}, from_g + row, from_x + column, in,
-                             std::min(panel::kOutputs, in - column), to + row * in + column);
-    }
-  });
+  at::Tensor product;
+  add_outer_product(g, x, product);
   return product;
 }
 

@@ -15,6 +15,16 @@ struct Total {
   void merge(const Total& other) { value += other.value; }
 };
 
+// Calls body(lane, value) for all values, lanes taking turns: sums kept by lane do not wait for each other. Their order is fixed.
+constexpr size_t kLanes = 8;
+template <class Body>
+void by_lanes(std::span<const float> values, const Body& body) {
+  const size_t whole = values.size() / kLanes * kLanes;
+  for (size_t first = 0; first < whole; first += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane) body(lane, values[first + lane]);
+  for (size_t i = whole; i < values.size(); ++i) body(i - whole, values[i]);
+}
+
 // `add(sum, values)` takes some consecutive weights into a `Sum`, which has merge(const Sum&).
 template <class Sum, class Add>
 Sum fold_values(std::span<const float> values, int threads, const Sum& empty, const Add& add) {

@@ -14,6 +14,8 @@ namespace assay {
 
 // Raw values of one layer: up, gate, down, OV, QK, first NV of each and then SE.
 inline constexpr size_t kNsdsModules = 5;
+// What is kept of a layer: those, and OV and QK at the published head size in the same order (NV, NV, SE, SE).
+inline constexpr size_t kNsdsNumbers = 2 * kNsdsModules + 4;
 
 // (a - median) / (MAD + 1e-12), then the logistic function; per value.
 std::vector<double> robust_sigmoid(std::span<const double> values);

@@ -26,10 +26,9 @@ double vulnerability(const MatrixView& matrix, const ScoreContext& context) {
 }
 
 // Sum of the top singular values times e^entropy; 0 for tensors beyond ten million weights, as published.
-double expressiveness(const MatrixView& matrix, bool square_only, int threads) {
-  if (matrix.elements() > kLargest || (square_only && matrix.rows != matrix.columns)) return 0;
-  const at::Tensor m = as_tensor(matrix.values, matrix.rows, matrix.columns);
-  at::Tensor s = (matrix.rows < matrix.columns ? left_spectrum(m, threads) : right_spectrum(m, threads)).values;
+double expressiveness(const MatrixView& matrix, int threads) {
+  if (matrix.elements() > kLargest) return 0;
+  at::Tensor s = singular_values(as_tensor(matrix.values, matrix.rows, matrix.columns), threads);
   const int64_t shorter = s.size(0), top = shorter <= 69 ? shorter : std::min<int64_t>(64, shorter - 1);
   s = s.narrow(0, 0, top);
   s = s.masked_select(s > 1e-12);
@@ -83,13 +82,16 @@ class NsdsRamp : public WeightScore {
             .source = "RAMP's nsds_sensitivity; methods.md 3.10"};
   }
 
+  // The forms differ in what they make of the numbers.
+  std::string_view numbers_name() const override { return "nsds_ramp"; }
+
   // Per matrix: NV raw, SE raw.
   Result<std::vector<double>> numbers(const LayerView& layer, const ScoreContext& context) const override {
     at::NoGradGuard no_grad;
     std::vector<double> raw;
     for (const MatrixView& matrix : layer.matrices) {
       raw.push_back(vulnerability(matrix, context));
-      raw.push_back(expressiveness(matrix, form_ == Form::kFaithful, context.threads));
+      raw.push_back(expressiveness(matrix, context.threads));
     }
     return raw;
   }
@@ -98,8 +100,9 @@ class NsdsRamp : public WeightScore {
     std::vector<double> nv, se;
     for (const LayerNumbers& layer : layers)
       for (size_t m = 0; m < layer.matrices.size(); ++m) {
+        const bool left_out = form_ == Form::kFaithful && layer.matrices[m].rows != layer.matrices[m].columns;
         nv.push_back(layer.numbers[2 * m]);
-        se.push_back(layer.numbers[2 * m + 1]);
+        se.push_back(left_out ? 0 : layer.numbers[2 * m + 1]);
       }
     nv = mad_sigmoid(nv);
     se = mad_sigmoid(se);

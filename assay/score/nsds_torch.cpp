@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "assay/score/nsds.h"
@@ -38,6 +40,7 @@ class Nsds : public WeightScore {
   }
 
   bool needs_outside() const override { return true; }
+  std::string_view numbers_name() const override { return "nsds"; }  // the forms differ in which of them they join
 
   // The directions of the logits: the right singular vectors of the head that carry 99 % of its energy, [d, k].
   Status prepare(const LayerView& outside, const ScoreContext& context) override {
@@ -52,7 +55,7 @@ class Nsds : public WeightScore {
 
   Result<std::vector<double>> numbers(const LayerView& layer, const ScoreContext& context) const override {
     at::NoGradGuard no_grad;
-    std::vector<double> raw(2 * kNsdsModules, 0.0);
+    std::vector<double> raw(kNsdsNumbers, 0.0);
     if (layer.layer < 0) return raw;
     const auto set = [&](size_t module, double nv, double se) {
       raw[module] = nv;
@@ -68,21 +71,22 @@ class Nsds : public WeightScore {
       ++module;
     }
     if (const MatrixView* down = layer.find(Role::kFfnDown)) {
-      double expressive = 0;
-      if (!faithful_) {
-        const Spectrum spectrum = left_spectrum(tensor_of(*down), context.threads);
-        expressive = capacity(towards_logits(kept(spectrum.values, spectrum.vectors)));
-      }
-      set(2, kurtosis_of(*down, context), expressive);
+      const Spectrum spectrum = left_spectrum(tensor_of(*down), context.threads);
+      set(kDown, kurtosis_of(*down, context), capacity(towards_logits(kept(spectrum.values, spectrum.vectors))));
     }
-    circuits(layer, context, set);
+    const int64_t size = context.hyper.head_dim, published = context.hyper.d_model / context.hyper.heads;
+    const std::array<double, 4> own = circuits(layer, context, size);
+    const std::array<double, 4> as_published = published == size ? own : circuits(layer, context, published);
+    set(kOv, own[0], own[2]);
+    set(kQk, own[1], own[3]);
+    std::ranges::copy(as_published, raw.begin() + 2 * kNsdsModules);
     return raw;
   }
 
   std::vector<ScoreRow> finish(std::span<const LayerNumbers> layers, const ScoreContext&) const override {
     std::vector<std::vector<double>> raw;
     for (const LayerNumbers& layer : layers)
-      if (layer.layer >= 0) raw.push_back(layer.numbers);
+      if (layer.layer >= 0) raw.push_back(faithful_ ? published_values(layer.numbers) : values(layer.numbers));
     const std::vector<double> scores = join_nsds(raw);
     std::vector<ScoreRow> rows;
     for (const LayerNumbers& layer : layers)
@@ -91,18 +95,27 @@ class Nsds : public WeightScore {
   }
 
  private:
+  static constexpr size_t kDown = 2, kOv = 3, kQk = 4;  // modules
+
+  static std::vector<double> values(const std::vector<double>& numbers) { return {numbers.begin(), numbers.begin() + 2 * kNsdsModules}; }
+  static std::vector<double> published_values(const std::vector<double>& numbers) {
+    std::vector<double> own = values(numbers);
+    own[kNsdsModules + kDown] = 0;
+    for (const size_t aspect : {0, 1})
+      for (const size_t circuit : {0, 1}) own[aspect * kNsdsModules + kOv + circuit] = numbers[2 * kNsdsModules + 2 * aspect + circuit];
+    return own;
+  }
+
   static double kurtosis_of(const MatrixView& matrix, const ScoreContext& context) {
     return excess_kurtosis(weight_moments(matrix.values, context.threads));
   }
   // Singular values by how far their left vectors lie in the directions of the logits.
   at::Tensor towards_logits(const Kept& top) const { return top.values * top.vectors.t().matmul(directions_).norm(2, 1); }
 
-  // The OV and QK circuits, means over the query heads. Rows of a fused matrix are q | k | v.
-  template <class Set>
-  void circuits(const LayerView& layer, const ScoreContext& context, const Set& set) const {
+  // The OV and QK circuits of heads of `size` rows, means over the query heads: NV, NV, SE, SE. Rows of a fused matrix are q | k | v.
+  std::array<double, 4> circuits(const LayerView& layer, const ScoreContext& context, int64_t size) const {
     const Hyper& hyper = context.hyper;
-    const int64_t d = hyper.d_model, heads = hyper.heads, kv_heads = hyper.kv_heads;
-    const int64_t size = faithful_ ? d / heads : hyper.head_dim;
+    const int64_t heads = hyper.heads, kv_heads = hyper.kv_heads;
     at::Tensor q, k, v;
     if (const MatrixView* fused = layer.find(Role::kAttnQkv)) {
       const at::Tensor all = tensor_of(*fused);
@@ -111,11 +124,11 @@ class Nsds : public WeightScore {
       v = all.narrow(0, (heads + kv_heads) * hyper.head_dim, kv_heads * hyper.head_dim);
     } else {
       const MatrixView *mq = layer.find(Role::kAttnQ), *mk = layer.find(Role::kAttnK), *mv = layer.find(Role::kAttnV);
-      if (mq == nullptr || mk == nullptr || mv == nullptr) return;
+      if (mq == nullptr || mk == nullptr || mv == nullptr) return {};
       q = tensor_of(*mq), k = tensor_of(*mk), v = tensor_of(*mv);
     }
     const MatrixView* out = layer.find(Role::kAttnOutput);
-    if (out == nullptr) return;
+    if (out == nullptr) return {};
     const at::Tensor o = tensor_of(*out).t();  // [heads * head_dim, d]
     double ov_nv = 0, ov_se = 0, qk_nv = 0, qk_se = 0;
     int64_t counted = 0;
@@ -134,10 +147,9 @@ class Nsds : public WeightScore {
       qk_se += capacity(left.values * tails.log1p());
       ++counted;
     }
-    if (counted == 0) return;
+    if (counted == 0) return {};
     const auto n = static_cast<double>(counted);
-    set(3, ov_nv / n, ov_se / n);
-    set(4, qk_nv / n, qk_se / n);
+    return {ov_nv / n, qk_nv / n, ov_se / n, qk_se / n};
   }
 
   bool faithful_;

@@ -73,6 +73,8 @@ class WeightScore : public Score {
     return {};
   }
   virtual Result<std::vector<double>> numbers(const LayerView& layer, const ScoreContext& context) const = 0;
+  // Scores that name the same make the same numbers, which are made once.
+  virtual std::string_view numbers_name() const { return info().name; }
   virtual std::vector<ScoreRow> finish(std::span<const LayerNumbers> layers, const ScoreContext& context) const = 0;
 };
 

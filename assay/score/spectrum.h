@@ -36,6 +36,8 @@ struct Spectrum {
 // Of M [m, n]: the right singular vectors [n, min(m, n)], or the left ones [m, min(m, n)]. No bit depends on `threads` (0: all).
 Spectrum right_spectrum(const at::Tensor& matrix, int threads = 0);
 Spectrum left_spectrum(const at::Tensor& matrix, int threads = 0);
+// The values alone [min(m, n)], for a third of the work: from the Gram matrix of the smaller side, tridiagonal, without vectors.
+at::Tensor singular_values(const at::Tensor& matrix, int threads = 0);
 
 // Of A^T B with A, B [k, n], k < n, without making it: k singular values, left [n, k] and right [n, k] vectors.
 struct ThinProduct {

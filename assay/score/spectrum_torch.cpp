@@ -9,10 +9,10 @@
 namespace assay {
 namespace {
 
-// M^T M in float64, some rows at a time so that a float32 matrix is never whole in float64. Strips of columns side by side, each on one
-// thread, so that threads change no bit.
+// The lower triangle of M^T M in float64 and some of the rest, which is never read. Some rows at a time, so that a float32 matrix is never
+// whole in float64. Strips of columns side by side, each on one thread, so that threads change no bit.
 at::Tensor gram(const at::Tensor& matrix, int threads) {
-  constexpr int64_t kRows = 4096, kColumns = 256;
+  constexpr int64_t kRows = 4096, kColumns = 128;
   const int64_t rows = matrix.size(0), columns = matrix.size(1);
   const OneThread alone;
   at::Tensor sum = at::zeros({columns, columns}, at::kDouble);
@@ -20,8 +20,8 @@ at::Tensor gram(const at::Tensor& matrix, int threads) {
     const at::Tensor some = matrix.narrow(0, first, std::min(kRows, rows - first)).to(at::kDouble).contiguous();
     alone.parallel(static_cast<size_t>((columns + kColumns - 1) / kColumns), threads, [&](size_t strip) {
       const int64_t begin = static_cast<int64_t>(strip) * kColumns, count = std::min(kColumns, columns - begin);
-      at::Tensor part = sum.narrow(1, begin, count);
-      part.add_(some.t().matmul(some.narrow(1, begin, count)));
+      at::Tensor part = sum.narrow(1, begin, count).narrow(0, begin, columns - begin);
+      part.add_(some.narrow(1, begin, columns - begin).t().matmul(some.narrow(1, begin, count)));
     });
   }
   return sum;
@@ -46,8 +46,14 @@ Spectrum right_spectrum(const at::Tensor& matrix, int threads) {
   const int64_t rank = std::min(matrix.size(0), matrix.size(1));
   const at::Tensor squared = gram(matrix, threads);
   const OneThread alone;
-  const auto [squares, vectors] = at::linalg_eigh(squared);  // ascending
+  const auto [squares, vectors] = at::linalg_eigh(squared, "L");  // ascending
   return {squares.clamp_min(0).sqrt().flip(0).narrow(0, 0, rank), vectors.flip(1).narrow(1, 0, rank)};
+}
+
+at::Tensor singular_values(const at::Tensor& matrix, int threads) {
+  const at::Tensor squared = gram(matrix.size(0) < matrix.size(1) ? matrix.t() : matrix, threads);
+  const OneThread alone;
+  return at::linalg_eigvalsh(squared, "L").clamp_min(0).sqrt().flip(0);
 }
 
 Spectrum left_spectrum(const at::Tensor& matrix, int threads) { return right_spectrum(matrix.t(), threads); }

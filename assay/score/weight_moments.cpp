@@ -1,11 +1,17 @@
 #include "assay/score/weight_moments.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 
 #include "assay/score/fold_rows.h"
 
 namespace assay {
 namespace {
+
+using Lanes = std::array<double, kLanes>;
+double sum_of(const Lanes& lanes) { return std::accumulate(lanes.begin(), lanes.end(), 0.0); }
 
 struct PowerSums {
   double first = 0, second = 0, fourth = 0;
@@ -26,27 +32,28 @@ WeightMoments weight_moments(std::span<const float> values, int threads) {
   if (values.empty()) return moments;
   const auto count = static_cast<double>(values.size());
   const PowerSums raw = fold_values(values, threads, PowerSums{}, [](PowerSums& sums, std::span<const float> some) {
-    double first = 0, second = 0;
-    float largest = 0;
-    for (const float w : some) {
-      first += static_cast<double>(w);
-      second += static_cast<double>(w) * static_cast<double>(w);
-      largest = std::max(largest, std::fabs(w));
-    }
-    sums = {first, second, 0, largest};
+    Lanes first{}, second{};
+    std::array<float, kLanes> largest{};
+    by_lanes(some, [&](size_t lane, float w) {
+      const double wide = static_cast<double>(w);
+      first[lane] += wide;
+      second[lane] += wide * wide;
+      largest[lane] = std::max(largest[lane], std::fabs(w));
+    });
+    sums = {sum_of(first), sum_of(second), 0, *std::ranges::max_element(largest)};
   });
   moments.mean = raw.first / count;
   moments.sum_squares = raw.second;
   moments.largest = raw.largest;
   const double mean = moments.mean;
   const PowerSums central = fold_values(values, threads, PowerSums{}, [mean](PowerSums& sums, std::span<const float> some) {
-    double second = 0, fourth = 0;
-    for (const float w : some) {
+    Lanes second{}, fourth{};
+    by_lanes(some, [&](size_t lane, float w) {
       const double d = static_cast<double>(w) - mean, square = d * d;
-      second += square;
-      fourth += square * square;
-    }
-    sums = {0, second, fourth, 0};
+      second[lane] += square;
+      fourth[lane] += square * square;
+    });
+    sums = {0, sum_of(second), sum_of(fourth), 0};
   });
   moments.m2 = central.second / count;
   moments.m4 = central.fourth / count;

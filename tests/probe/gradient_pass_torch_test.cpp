@@ -107,23 +107,34 @@ TEST_P(Families, SumsAreThoseOfSingleWindows) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Families, testing::Values("llama", "qwen2", "qwen3", "gpt2"));
-
-TEST(GradientPass, MemoryAndThreadsChangeNoBit) {
-  const auto network = tiny_network("llama");
+TEST_P(Families, MemoryAndThreadsChangeNoBit) {
+  const auto network = tiny_network(GetParam());
   const auto windows = some_windows(3);
   Keeper plenty, little;
-  ASSERT_TRUE(run(*network, windows, plenty));
+  const auto losses = run(*network, windows, plenty);
+  ASSERT_TRUE(losses);
   GradientPassOptions options;
-  const uint64_t input = 3 * kTokens * 32 * 4;
+  const uint64_t input = 3 * kTokens * 32 * 4, trace = 3 * kTokens * 4 * static_cast<uint64_t>(BlockTrace::floats_per_row(network->hyper()));
   options.memory = 5 * input;  // of three blocks' inputs, the last one's gradient and one more: the second is made again
   const int threads = at::get_num_threads();
+  const auto expect_same = [&](const Keeper& other, const GradientLosses& of_other) {
+    EXPECT_EQ(of_other.windows, losses->windows) << options.memory;
+    for (const auto& [tensor, gradient] : plenty.matrices) {
+      EXPECT_TRUE(at::equal(gradient.mean, other.matrices.at(tensor).mean)) << tensor << options.memory;
+      EXPECT_TRUE(at::equal(gradient.squares, other.matrices.at(tensor).squares)) << tensor << options.memory;
+    }
+  };
   at::set_num_threads(1);
-  ASSERT_TRUE(run(*network, windows, little, options));
+  const auto with_little = run(*network, windows, little, options);
   at::set_num_threads(threads);
-  for (const auto& [tensor, gradient] : plenty.matrices) {
-    EXPECT_TRUE(at::equal(gradient.mean, little.matrices.at(tensor).mean)) << tensor;
-    EXPECT_TRUE(at::equal(gradient.squares, little.matrices.at(tensor).squares)) << tensor;
+  ASSERT_TRUE(with_little);
+  expect_same(little, *with_little);
+  for (const uint64_t traces : {0, 1, 2}) {  // all inputs are kept, and traces of the last blocks
+    options.memory = 5 * input + input + traces * trace;
+    Keeper some;
+    const auto with_some = run(*network, windows, some, options);
+    ASSERT_TRUE(with_some);
+    expect_same(some, *with_some);
   }
   options.memory = input;
   Keeper none;
@@ -131,6 +142,25 @@ TEST(GradientPass, MemoryAndThreadsChangeNoBit) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
   EXPECT_NE(refused.error().message.find("are needed"), std::string::npos) << refused.error().message;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Families, testing::Values("llama", "qwen2", "qwen3", "gpt2"));
+
+// At the ends of the model: predictions are kept or made again.
+TEST_P(Families, MemoryChangesNoBitOfTheHead) {
+  const auto network = tiny_network(GetParam());
+  const auto windows = some_windows(3);
+  Keeper plenty, little;
+  plenty.only = little.only = network->head_tensor();
+  plenty.wanted = little.wanted = {.mean = true, .squares = true};
+  ASSERT_TRUE(run(*network, windows, plenty));
+  GradientPassOptions options;
+  options.memory = 5 * 3 * kTokens * 32 * 4;  // three blocks' inputs, a gradient and one more: nothing for predictions
+  ASSERT_TRUE(run(*network, windows, little, options));
+  const MatrixGradient &kept = plenty.matrices.at(plenty.only), &again = little.matrices.at(plenty.only);
+  EXPECT_GT(kept.mean.abs().max().item<double>(), 0);
+  EXPECT_TRUE(at::equal(kept.mean, again.mean));
+  EXPECT_TRUE(at::equal(kept.squares, again.squares));
 }
 
 TEST(GradientPass, ReadersGetWhatTheyAskForAndNoMore) {

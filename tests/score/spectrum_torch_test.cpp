@@ -25,7 +25,22 @@ TEST(Spectrum, OneSideFromTheGramMatrixIsTheSvd) {
     const auto [u, s, vh] = at::linalg_svd(m.to(at::kDouble), false);
     expect_spectrum(right_spectrum(m), s, vh.t());
     expect_spectrum(left_spectrum(m), s, u);
+    EXPECT_LT((singular_values(m) - s).abs().max().item<double>(), 1e-6);
   }
+}
+
+// Strips of the Gram matrix: several of them, the last one narrow; no bit depends on the threads.
+TEST(Spectrum, OfSeveralStripsIsTheSvdOnAnyThreads) {
+  const at::Tensor m = random_matrix(310, 290, 4);
+  const auto [u, s, vh] = at::linalg_svd(m.to(at::kDouble), false);
+  const Spectrum one = right_spectrum(m, 1), three = right_spectrum(m, 3);
+  EXPECT_LT((one.values - s).abs().max().item<double>(), 1e-6);
+  EXPECT_LT((singular_values(m) - s).abs().max().item<double>(), 1e-6);
+  const int64_t rank = 280;  // the least ones lie too close to each other for single vectors
+  EXPECT_LT(((one.vectors * vh.t()).sum(0).abs().narrow(0, 0, rank) - 1).abs().max().item<double>(), 1e-6);
+  EXPECT_TRUE(one.values.equal(three.values));
+  EXPECT_TRUE(one.vectors.equal(three.vectors));
+  EXPECT_TRUE(singular_values(m, 1).equal(singular_values(m, 3)));
 }
 
 TEST(Spectrum, ThinProductIsTheSvdOfTheProduct) {
