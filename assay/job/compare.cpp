@@ -34,6 +34,9 @@ class Comparison {
 
   Result<CompareResult> run() {
     ASSAY_ASSIGN(result_.scores, score_model(options_.score, settings_, progress_));
+    leave_out_empty();
+    if (result_.scores.scores.empty() && options_.given.empty())
+      return fail(ErrorCode::kUsage, {"compare", "there is nothing to judge", join(result_.notes, "; "), ""});
     ASSAY_TRY(open());
     ASSAY_TRY(add_given());
     for (const CompareTruth truth : options_.truths) {
@@ -68,6 +71,15 @@ class Comparison {
     TournamentTruth truth;
     std::vector<TournamentScore> scores;
   };
+
+  // Scores without a value for this model, or beyond the budget, cannot be judged.
+  void leave_out_empty() {
+    std::vector<Scored>& scores = result_.scores.scores;
+    for (const Scored& scored : scores)
+      if (scored.table.rows.empty())
+        result_.notes.push_back(fmt::format("{} is not judged, it has no values: {}", scored.info.name, join(scored.table.notes, "; ")));
+    std::erase_if(scores, [](const Scored& scored) { return scored.table.rows.empty(); });
+  }
 
   Status open() {
     ASSAY_ASSIGN(model_, open_model(options_.score.model, settings_, progress_));

@@ -25,6 +25,23 @@ CompareOptions small_run() {
   return options;
 }
 
+// Q-PSA is about codes, and the bundled model has none.
+TEST(Compare, DoesNotJudgeAScoreWithoutValues) {
+  CompareOptions options = small_run();
+  options.score.scores = {"random", "qpsa_level"};
+  options.truths = {CompareTruth::kRemoval};
+  const auto made = assay_engine()->compare_scores(options, RunSettings{}, silent_progress());
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_EQ(made->truths[0].judgements.size(), 1u);
+  EXPECT_EQ(made->truths[0].judgements[0].name, "random");
+  ASSERT_EQ(made->notes.size(), 1u);
+  EXPECT_EQ(made->notes[0].find("qpsa_level is not judged, it has no values: no matrix"), 0u) << made->notes[0];
+  options.score.scores = {"qpsa_level"};
+  const auto nothing = assay_engine()->compare_scores(options, RunSettings{}, silent_progress());
+  ASSERT_FALSE(nothing);
+  EXPECT_EQ(nothing.error().code, ErrorCode::kUsage);
+}
+
 TEST(Compare, JudgesScoresByFourTruthsAndRepeats) {
   const CompareOptions options = small_run();
   const auto made = assay_engine()->compare_scores(options, RunSettings{}, silent_progress());
