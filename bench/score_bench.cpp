@@ -1,6 +1,7 @@
 // What sensitivity scores cost, family by family, in evaluations of the same windows (a forward with its losses); all in one run.
-// usage: score_bench costs [N_WINDOWS [REPEATS [THREADS [MODEL TEXT]]]]   windows of 512 tokens; the least of the repeats; threads 0: all
-// Opening the model and encoding are apart. Non-goals: whether the scores are right (tests), how well they do (assay compare).
+// usage: score_bench costs|weights|activations|gradients|path [N_WINDOWS [REPEATS [THREADS [MODEL TEXT]]]]   windows of 512 tokens; the
+// least of the repeats; threads 0: all Work that does not grow with the text is given in evaluations of 10 windows, whatever their number
+// here. Opening the model and encoding are apart. Non-goals: whether the scores are right (tests), how well they do (assay compare).
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -35,10 +36,12 @@ namespace {
 using namespace assay;
 using Clock = std::chrono::steady_clock;
 
-constexpr double kNone = INFINITY;       // nothing is required
-constexpr double kPoints = 32;           // gradients of a PQI
+constexpr double kNone = INFINITY;         // nothing is required
+constexpr double kPoints = 32;             // gradients of a PQI
 constexpr double kForwardsPerPoint = 3.5;  // required of each
 constexpr size_t kPointsMeasured = 3;
+constexpr double kWindows = 10;            // of the requirements
+enum class Grows : uint8_t { kYes, kNo };  // the work, with the text
 const std::vector<GgmlType> kTypes = {GgmlType::kQ2_K, GgmlType::kQ3_K, GgmlType::kQ4_K, GgmlType::kQ6_K};
 
 // Elapsed, and of processor time by all threads: the latter says more where something else runs beside.
@@ -109,8 +112,8 @@ class Bench {
     set_ = value(open_windows(text_, model_));
     blocks_ = least([&] { return forward_seconds(false); });
     evaluation_ = least([&] { return forward_seconds(true); });
-    fmt::print("{}: {} windows, {} scored tokens; an evaluation takes {:.3f} s ({:.3f} of processor time), its blocks {:.3f}\n\n", model_path_,
-               set_.windows.size(), set_.tokens_scored, evaluation_.elapsed, evaluation_.processor, blocks_.elapsed);
+    fmt::print("{}: {} windows, {} scored tokens; an evaluation takes {:.3f} s ({:.3f} of processor time), its blocks {:.3f}\n\n",
+               model_path_, set_.windows.size(), set_.tokens_scored, evaluation_.elapsed, evaluation_.processor, blocks_.elapsed);
     fmt::print("{:46} {:>9} {:>12} {:>14} {:>9}\n", "scores", "seconds", "evaluations", "processor time", "required");
   }
 
@@ -122,7 +125,7 @@ class Bench {
   }
 
   // Prints the family's line and returns its seconds.
-  Seconds family(const std::string& title, const std::vector<std::string>& names, double required = kNone) {
+  Seconds family(const std::string& title, const std::vector<std::string>& names, double required = kNone, Grows grows = Grows::kYes) {
     const Seconds seconds = least([&] {
       ScoreModelOptions options;
       options.model = model_path_;
@@ -134,15 +137,16 @@ class Bench {
       const double threads = settings_.threads > 0 ? settings_.threads : available_threads();
       return clock.seconds() - Seconds{result.encode_seconds, result.encode_seconds * threads};
     });
-    line(title, seconds, required);
+    line(title, seconds, required, grows);
     return seconds;
   }
 
-  void line(const std::string& title, Seconds seconds, double required = kNone) const {
-    const double evaluations = seconds.elapsed / evaluation_.elapsed;
+  void line(const std::string& title, Seconds seconds, double required = kNone, Grows grows = Grows::kYes) const {
+    const Seconds one = evaluation_ * (grows == Grows::kYes ? 1 : kWindows / static_cast<double>(set_.windows.size()));
+    const double evaluations = seconds.elapsed / one.elapsed;
     std::string verdict;
     if (required != kNone) verdict = fmt::format("{:9.2f} {}", required, evaluations <= required ? "met" : "not met");
-    fmt::print("{:46} {:9.3f} {:12.2f} {:14.2f} {}\n", title, seconds.elapsed, evaluations, seconds.processor / evaluation_.processor, verdict);
+    fmt::print("{:46} {:9.3f} {:12.2f} {:14.2f} {}\n", title, seconds.elapsed, evaluations, seconds.processor / one.processor, verdict);
   }
 
   // Gradients along the path to the model at Q4_K, all matrices; then as many as a PQI has.
@@ -215,41 +219,53 @@ class Bench {
   Seconds blocks_, evaluation_;
 };
 
-void costs(Bench& bench) {
+void weights(Bench& bench) {
   const auto of_weights = [](const Score& score) {
     const ScoreInfo info = score.info();
     return !info.needs_text && !info.needs_gradients;
   };
+  bench.family("data-free without NSDS", names_where([&](const Score& s) { return of_weights(s) && !is_nsds(s); }), kNone, Grows::kNo);
+  bench.family("NSDS, two forms", {"nsds", "nsds_faithful"}, kNone, Grows::kNo);
+  bench.family("NSDS of RAMP, three forms", {"nsds_ramp", "nsds_ramp_faithful", "nsds_ramp_enhanced"}, kNone, Grows::kNo);
+  bench.family("data-free together", names_where(of_weights), bench.data_free_limit(), Grows::kNo);
+}
+
+void activations(Bench& bench) {
   const auto of_activations = [](const Score& score) {
     return dynamic_cast<const ActivationScore*>(&score) != nullptr || dynamic_cast<const ImportanceScore*>(&score) != nullptr ||
            needs_importance(score);
   };
-  bench.family("data-free without NSDS", names_where([&](const Score& s) { return of_weights(s) && !is_nsds(s); }));
-  bench.family("NSDS", {"nsds"});
-  bench.family("NSDS of RAMP, three forms", {"nsds_ramp", "nsds_ramp_faithful", "nsds_ramp_enhanced"});
-  bench.family("data-free together", names_where(of_weights), bench.data_free_limit());
+  const auto of_inputs = [](const Score& score) { return dynamic_cast<const InputScore*>(&score) != nullptr; };
   bench.family("activations", names_where(of_activations), 1.5);
-  bench.family("AWQ's search", names_where([](const Score& s) { return dynamic_cast<const InputScore*>(&s) != nullptr; }), 4);
-  const auto of_no_type = [](const Score& s) { return is_gradient(s) && !s.info().by_type; };
-  bench.family("gradients without type, the text's labels", names_where([&](const Score& s) { return of_no_type(s) && !draws_labels(s); }),
-               4);
+  bench.family("AWQ's search", names_where(of_inputs), 4, Grows::kNo);
+}
+
+void gradients(Bench& bench) {
+  const auto of_no_type = [](const Score& score) { return is_gradient(score) && !score.info().by_type; };
+  const auto of_text = [&](const Score& score) { return of_no_type(score) && !draws_labels(score); };
+  bench.family("gradients without type, the text's labels", names_where(of_text), 4);
   const Seconds alone = bench.family("gradients without type, drawn labels too", names_where(of_no_type));
   const Seconds all = bench.family(fmt::format("gradients, all, {} types", kTypes.size()), names_where(is_gradient));
   bench.line("  a type's share of that", (all - alone) * (1 / static_cast<double>(kTypes.size())), bench.block_share());
-  bench.path(kPointsMeasured);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  if (argc < 2 || std::string(argv[1]) != "costs" || argc == 6)
-    give_up("usage: score_bench costs [N_WINDOWS [REPEATS [THREADS [MODEL TEXT]]]]");
+  const std::string what = argc > 1 ? argv[1] : "";
+  constexpr std::string_view kParts[] = {"costs", "weights", "activations", "gradients", "path"};
+  if (std::ranges::find(kParts, what) == std::end(kParts) || argc == 6)
+    give_up("usage: score_bench costs|weights|activations|gradients|path [N_WINDOWS [REPEATS [THREADS [MODEL TEXT]]]]");
   const uint64_t windows = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 10;
   const int repeats = argc > 3 ? std::max(1, std::atoi(argv[3])) : 3;
   const std::string demo = ASSAY_SOURCE_DIR "/demo/";
   const int threads = argc > 4 ? std::atoi(argv[4]) : 0;
   Bench bench(argc > 6 ? argv[5] : demo + "reference-9m", argc > 6 ? argv[6] : demo + "evaluation.txt", windows, repeats, threads);
-  costs(bench);
+  const auto wants = [&](std::string_view part) { return what == "costs" || what == part; };
+  if (wants("weights")) weights(bench);
+  if (wants("activations")) activations(bench);
+  if (wants("gradients")) gradients(bench);
+  if (wants("path")) bench.path(kPointsMeasured);
   return 0;
 }

@@ -70,7 +70,7 @@ class BackwardPass {
 
   // Up to the input of the last product, whose output nobody needs.
   void forward(const at::Tensor& h, const BlockTrace* trace) {
-    const auto output = [&](at::Tensor BlockTrace::*member, Site site, const at::Tensor& x) {
+    const auto output = [&](at::Tensor BlockTrace::* member, Site site, const at::Tensor& x) {
       return trace != nullptr ? trace->*member : product(site, x);
     };
     x_ = norm(weights_.attention_norm, hyper_, h);
@@ -86,8 +86,7 @@ class BackwardPass {
     }
     queries_ = prepare(q_, weights_.q_norm);
     keys_ = prepare(k_, weights_.k_norm);
-    context_ =
-        trace != nullptr ? trace->context : attend_fast(hyper_, by_sequence(queries_), by_sequence(keys_), by_sequence(v_), 0);
+    context_ = trace != nullptr ? trace->context : attend_fast(hyper_, by_sequence(queries_), by_sequence(keys_), by_sequence(v_), 0);
     middle_ = h + output(&BlockTrace::attended, Site::kO, context_);
     x_ffn_ = norm(weights_.ffn_norm, hyper_, middle_);
     if (gated()) gate_ = output(&BlockTrace::gate, Site::kGate, x_ffn_);

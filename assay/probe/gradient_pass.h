@@ -60,7 +60,7 @@ class GradientReader {
 };
 
 struct GradientPassOptions {
-  uint64_t seed = 0;                    // of drawn labels
+  uint64_t seed = 0;  // of drawn labels
   // Bytes for what the forward leaves to the backward: with less, more is computed twice. 0: no limit.
   uint64_t memory = uint64_t{2} << 30;
 };

@@ -290,9 +290,9 @@ class GradientPass {
   int lowest_, every_ = 1;
   int first_traced_ = 0;  // blocks from here on leave traces
   bool ends_ = false, head_wanted_ = false, keeps_predictions_ = false;
-  std::map<int, at::Tensor> inputs_;                // of blocks, [windows * tokens, d]
+  std::map<int, at::Tensor> inputs_;               // of blocks, [windows * tokens, d]
   std::map<int, std::vector<BlockTrace>> traces_;  // of blocks, by batch
-  std::vector<at::Tensor> predictions_;             // by window and piece of it
+  std::vector<at::Tensor> predictions_;            // by window and piece of it
   GradientLosses losses_;
 };
 

@@ -132,13 +132,15 @@ class Nsds : public WeightScore {
     const at::Tensor o = tensor_of(*out).t();  // [heads * head_dim, d]
     double ov_nv = 0, ov_se = 0, qk_nv = 0, qk_se = 0;
     int64_t counted = 0;
+    ThinFactor factor_k, factor_v;  // of the keys and values that some heads share
     for (int64_t h = 0; h < heads; ++h) {
       const int64_t kv = h / (heads / kv_heads);
       // With the published head size some models have fewer rows than heads x size; those heads do not exist.
       if ((h + 1) * size > q.size(0) || (kv + 1) * size > k.size(0)) break;
       const at::Tensor hq = q.narrow(0, h * size, size), hk = k.narrow(0, kv * size, size);
       const at::Tensor hv = v.narrow(0, kv * size, size), ho = o.narrow(0, h * size, size);
-      const ThinProduct ov = thin_product(ho, hv), qk = thin_product(hq, hk);
+      if (h % (heads / kv_heads) == 0) factor_k = thin_factor(hk), factor_v = thin_factor(hv);
+      const ThinProduct ov = thin_product(thin_factor(ho), factor_v), qk = thin_product(thin_factor(hq), factor_k);
       ov_nv += product_kurtosis(ho, hv, context.threads);
       ov_se += capacity(towards_logits(kept(ov.values, ov.left)));
       qk_nv += product_kurtosis(hq, hk, context.threads);

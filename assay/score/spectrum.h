@@ -39,11 +39,17 @@ Spectrum left_spectrum(const at::Tensor& matrix, int threads = 0);
 // The values alone [min(m, n)], for a third of the work: from the Gram matrix of the smaller side, tridiagonal, without vectors.
 at::Tensor singular_values(const at::Tensor& matrix, int threads = 0);
 
+// A^T = Q R of A [k, n], k < n: what thin_product takes, made once for a matrix with several partners.
+struct ThinFactor {
+  at::Tensor q, r;
+};
+ThinFactor thin_factor(const at::Tensor& a);
+
 // Of A^T B with A, B [k, n], k < n, without making it: k singular values, left [n, k] and right [n, k] vectors.
 struct ThinProduct {
   at::Tensor values, left, right;
 };
-ThinProduct thin_product(const at::Tensor& a, const at::Tensor& b);
+ThinProduct thin_product(const ThinFactor& a, const ThinFactor& b);
 
 // The fewest leading values with 99 % of the sum of squares and one more, at least 2, at most all.
 int64_t kept_rank(const at::Tensor& values);

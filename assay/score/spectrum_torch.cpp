@@ -58,12 +58,16 @@ at::Tensor singular_values(const at::Tensor& matrix, int threads) {
 
 Spectrum left_spectrum(const at::Tensor& matrix, int threads) { return right_spectrum(matrix.t(), threads); }
 
-ThinProduct thin_product(const at::Tensor& a, const at::Tensor& b) {
+ThinFactor thin_factor(const at::Tensor& a) {
   const OneThread alone;
-  const auto [qa, ra] = at::linalg_qr(a.t().to(at::kDouble));
-  const auto [qb, rb] = at::linalg_qr(b.t().to(at::kDouble));
-  const auto [u, s, vh] = at::linalg_svd(ra.matmul(rb.t()), false);
-  return {s, qa.matmul(u), qb.matmul(vh.t())};
+  const auto [q, r] = at::linalg_qr(a.t().to(at::kDouble));
+  return {q, r};
+}
+
+ThinProduct thin_product(const ThinFactor& a, const ThinFactor& b) {
+  const OneThread alone;
+  const auto [u, s, vh] = at::linalg_svd(a.r.matmul(b.r.t()), false);
+  return {s, a.q.matmul(u), b.q.matmul(vh.t())};
 }
 
 int64_t kept_rank(const at::Tensor& values) {

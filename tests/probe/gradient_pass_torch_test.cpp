@@ -114,7 +114,8 @@ TEST_P(Families, MemoryAndThreadsChangeNoBit) {
   const auto losses = run(*network, windows, plenty);
   ASSERT_TRUE(losses);
   GradientPassOptions options;
-  const uint64_t input = 3 * kTokens * 32 * 4, trace = 3 * kTokens * 4 * static_cast<uint64_t>(BlockTrace::floats_per_row(network->hyper()));
+  const uint64_t input = 3 * kTokens * 32 * 4,
+                 trace = 3 * kTokens * 4 * static_cast<uint64_t>(BlockTrace::floats_per_row(network->hyper()));
   options.memory = 5 * input;  // of three blocks' inputs, the last one's gradient and one more: the second is made again
   const int threads = at::get_num_threads();
   const auto expect_same = [&](const Keeper& other, const GradientLosses& of_other) {

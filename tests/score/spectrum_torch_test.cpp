@@ -45,7 +45,7 @@ TEST(Spectrum, OfSeveralStripsIsTheSvdOnAnyThreads) {
 
 TEST(Spectrum, ThinProductIsTheSvdOfTheProduct) {
   const at::Tensor a = random_matrix(6, 30, 2), b = random_matrix(6, 30, 3);
-  const ThinProduct thin = thin_product(a, b);
+  const ThinProduct thin = thin_product(thin_factor(a), thin_factor(b));
   const auto [u, s, vh] = at::linalg_svd(a.t().matmul(b).to(at::kDouble), false);
   EXPECT_LT((thin.values - s.narrow(0, 0, 6)).abs().max().item<double>(), 1e-4);  // the product itself is float32
   const at::Tensor rebuilt = thin.left.matmul(thin.values.unsqueeze(1) * thin.right.t());
