@@ -44,7 +44,8 @@ constexpr double kWindows = 10;            // of the requirements
 enum class Grows : uint8_t { kYes, kNo };  // the work, with the text
 const std::vector<GgmlType> kTypes = {GgmlType::kQ2_K, GgmlType::kQ3_K, GgmlType::kQ4_K, GgmlType::kQ6_K};
 
-// Elapsed, and of processor time by all threads: the latter says more where something else runs beside.
+// Elapsed, and of processor time by all threads: the latter says more where something else runs beside, except of families that encode,
+// whose encoding is taken off by its elapsed time.
 struct Seconds {
   double elapsed = 0, processor = 0;
   Seconds operator-(const Seconds& other) const { return {elapsed - other.elapsed, processor - other.processor}; }
@@ -161,10 +162,16 @@ class Bench {
     for (size_t i = 0; i < points; ++i) ts.push_back((static_cast<double>(i) + 0.5) / static_cast<double>(points));
     model_.network.reset();  // one model in memory
     PathGradients spent;
+    double best = INFINITY;
     const Seconds seconds = least([&] {
       const Seconds begin = now();
-      spent = value(path_gradients(path, ts));
-      return now() - begin;
+      PathGradients made = value(path_gradients(path, ts));
+      const Seconds taken = now() - begin;
+      if (taken.elapsed < best) {
+        best = taken.elapsed;
+        spent = std::move(made);
+      }
+      return taken;
     });
     const auto n = static_cast<double>(points);
     fmt::print("a gradient on a path: model {:.2f}, forward {:.2f}, backward {:.2f}, its products with the change {:.2f} evaluations\n",
