@@ -191,7 +191,7 @@ Run declare_score(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   app.add_option("--budget", options->score.budget,
                  "forwards of one window that measured scores and those with passes of their own may take together; the rest is left out")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1.0, 1e15));
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed by scores of the weights alone");
   return [=](Context& context) -> Result<Outcome> {

@@ -1,7 +1,9 @@
 // assay score with scores that run passes of their own: it says what they take, and what the budget does not allow is left out.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
+#include <tuple>
 
 #include "tests/cli/program.h"
 
@@ -38,6 +40,41 @@ TEST(ScoreCommand, SaysWhatPassesTakeAndObeysTheBudget) {
   EXPECT_EQ(score_named(result, "pqi")["forward_equivalents"], 34);
   EXPECT_EQ(score_named(result, "hawq")["rows"].size(), 0u);
   EXPECT_NE(score_named(result, "pqi")["notes"].dump().find("closure error"), std::string::npos);
+}
+
+// A broken weight is found and named before any score is made, and none is made of a text that is too short.
+TEST(ScoreCommand, RefusesWhatCannotBeScored) {
+  const auto dir = cli_test::scratch("score-bad");
+  std::filesystem::copy(ASSAY_SOURCE_DIR "/demo/reference-9m", dir / "broken");
+  const std::string file = (dir / "broken" / "model.safetensors").string();
+  uint64_t header = 0;
+  std::ifstream(file, std::ios::binary).read(reinterpret_cast<char*>(&header), sizeof header);
+  std::string text(header, ' ');
+  std::ifstream in(file, std::ios::binary);
+  in.seekg(sizeof header).read(text.data(), static_cast<std::streamsize>(header));
+  const json& tensor = json::parse(text)["model.layers.3.mlp.up_proj.weight"];
+  ASSERT_EQ(tensor["dtype"], "BF16");
+  const uint16_t nan = 0x7fc0;
+  std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
+  out.seekp(static_cast<std::streamoff>(sizeof header + header + tensor["data_offsets"][0].get<uint64_t>() + 2000));
+  out.write(reinterpret_cast<const char*>(&nan), sizeof nan);
+  out.close();
+  std::ofstream(dir / "empty.txt");
+  std::ofstream(dir / "short.txt") << "not much";
+  const std::string demo = "demo/reference-9m", few = " -f demo/evaluation.txt --chunks 4 --types Q4_K";
+  const std::tuple<std::string, int, std::string> cases[] = {
+      {(dir / "broken").string() + " --scores kurtosis", 65, "'blk.3.ffn_up.weight' holds NaN at weight 1,000"},
+      {(dir / "broken").string() + few + " --scores taylor2_fisher", 65, "'blk.3.ffn_up.weight' holds NaN"},
+      {demo + " -f " + (dir / "empty.txt").string() + " --scores bi", 65, "text has 0 tokens"},
+      {demo + " -f " + (dir / "short.txt").string() + " --scores bi", 65, "one window needs 512"},
+      {demo + few + " --scores taylor2_fisher --memory 20MiB", 64, "16.00 MiB are needed"},
+      {demo + few + " --scores bi --budget -1", 64, "--budget"},
+  };
+  for (const auto& [arguments, code, words] : cases) {
+    const auto done = cli_test::run("score " + arguments + " --store none --quiet");
+    EXPECT_EQ(done.exit_code, code) << arguments << "\n" << done.output;
+    EXPECT_NE(done.output.find(words), std::string::npos) << arguments << "\n" << done.output;
+  }
 }
 
 TEST(ScoreCommand, ListsScoresWithPassesOfTheirOwn) {
