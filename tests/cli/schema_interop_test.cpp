@@ -81,8 +81,10 @@ TEST(Schema, EveryCommandsResultFits) {
                       " --recipes 9 --sizes 4.6"},
       {"download", "owner/model README.md"},
       {"plan", model + " --table table.json --bpw 5.5"},
+      {"plan", model + " --table table.json --frontier"},
+      {"plan", model + " --table table.json --vram 24MiB --context 1024 --device-size ffn_=6MiB"},
       {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +
-                       " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K -o best.gguf"},
+                       " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K --guard " + calibration + " -o best.gguf"},
       {"eval", model + " --text " + evaluation + " --chunks 2 --store store"},
       {"status", "--store store --prune 30d"},
       {"export", "--store store"},
