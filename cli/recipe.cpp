@@ -159,7 +159,8 @@ Result<Outcome> convert(Options& options, Context& context) {
       ASSAY_ASSIGN(from.inputs[options.first], sha256_of_file(options.first));
     }
     if (inputs.model) {
-      ASSAY_TRY(record_model(*inputs.model, from));
+      // A recipe that was made for another model stays so, even where --force takes it.
+      if (from.model_sha256.empty() && from.structure_sha256.empty()) ASSAY_TRY(record_model(*inputs.model, from));
       ASSAY_ASSIGN(const RecipeSize size, recipe_size(document, inputs.model->tensors));
       document.prediction.tensor_bytes = size.tensor_bytes;
     }
@@ -198,16 +199,17 @@ Result<TypeDamage> read_table(const std::string& path, const std::vector<TensorI
   return type_damage(table, map);
 }
 
-std::string place_of(int layer) { return layer < 0 ? "outside" : std::to_string(layer); }
+std::string place_of(int layer) { return layer < 0 ? "none" : std::to_string(layer); }
 
 Chart heat_of(const RecipeDiff& diff, const Options& options) {
   Chart chart;
   chart.title = "What separates two recipes, block by block";
   chart.subtitle = options.first + " to " + options.second;
   chart.columns = 1;
+  chart.footnote = "-: tensors outside the blocks. Damage is predicted, summed as if changes did not interact.";
   chart.panel_width = 640;
   chart.panel_height = 180;
-  std::vector<std::string> places = {"outside"};
+  std::vector<std::string> places = {"-"};
   for (int layer = 0; layer < diff.layers; ++layer) places.push_back(std::to_string(layer));
   Bars bytes{"", std::vector<Bar>(places.size())}, damage = bytes;
   for (const RecipeMove& move : diff.by_layer()) {
@@ -222,7 +224,7 @@ Chart heat_of(const RecipeDiff& diff, const Options& options) {
     chart.panels.push_back(std::move(figure));
   };
   panel("bytes moved", "MiB", std::move(bytes));
-  if (diff.has_damage) panel("predicted damage moved", "nats per token", std::move(damage));
+  if (diff.has_damage) panel("damage moved", "nats/token", std::move(damage));
   return chart;
 }
 

@@ -64,6 +64,8 @@ const TypeSize* find_type_size(std::string_view name) {
   return nullptr;
 }
 
+bool is_plain_type(std::string_view name) { return name == "f32" || name == "f16" || name == "bf16"; }
+
 tl::unexpected<Error> unknown_type(const std::string& who, std::string_view name) {
   const auto same = [&](const Preset& preset) { return lower_ascii(preset.name) == lower_ascii(name); };
   if (std::any_of(all_presets().begin(), all_presets().end(), same))

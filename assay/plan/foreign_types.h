@@ -27,6 +27,7 @@ struct TypeSize {
 
 std::span<const TypeSize> all_type_sizes();
 const TypeSize* find_type_size(std::string_view name);  // case-insensitive; nullptr: unknown
+bool is_plain_type(std::string_view name);              // f32, f16, bf16: as models are stored
 // kBadInput with the nearest known names, or that it is a mix ("Q4_K_M").
 tl::unexpected<Error> unknown_type(const std::string& who, std::string_view name);
 

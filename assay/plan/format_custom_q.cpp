@@ -37,7 +37,9 @@ Result<ReadRecipe> read(std::string_view text, const RecipeReadOptions& options)
     }
   }
   ReadRecipe result;
-  ASSAY_ASSIGN(result.document.types, rules.resolve(options.tensors, options.overlap));
+  ASSAY_ASSIGN(ResolvedTypes resolved, rules.resolve(options.tensors, options.overlap));
+  result.losses = resolved.losses();
+  result.document.types = std::move(resolved.types);
   return result;
 }
 

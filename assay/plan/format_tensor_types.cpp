@@ -42,8 +42,10 @@ Result<ReadRecipe> read(std::string_view text, const RecipeReadOptions& options)
     at = end;
   }
   ReadRecipe result;
-  ASSAY_ASSIGN(result.document.types, rules.resolve(options.tensors, options.overlap));
-  result.losses = rules.warnings();
+  ASSAY_ASSIGN(ResolvedTypes resolved, rules.resolve(options.tensors, options.overlap));
+  result.losses = resolved.losses();
+  result.document.types = std::move(resolved.types);
+  result.losses.insert(result.losses.end(), rules.warnings().begin(), rules.warnings().end());
   return result;
 }
 

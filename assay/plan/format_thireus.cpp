@@ -114,7 +114,7 @@ Status read_comment(std::string_view line, const std::string& who, bool& continu
 Result<ReadRecipe> read(std::string_view text, const RecipeReadOptions& options) {
   TypeRules rules(options.who, PatternCase::kKept);
   ReadRecipe result;
-  bool continues = false;
+  bool continues = false, summary = false;
   size_t ignored = 0;
   const auto lines = lines_of(text);
   for (size_t i = 0; i < lines.size(); ++i) {
@@ -122,9 +122,11 @@ Result<ReadRecipe> read(std::string_view text, const RecipeReadOptions& options)
     const std::string where = "line " + std::to_string(i + 1);
     if (line.empty()) {
       continues = false;
-    } else if (line[0] == '#') {
+    } else if (line.starts_with("##")) {
+      summary = line.find("Summary") != std::string_view::npos;  // sizes follow from the types
+    } else if (line[0] == '#' && (!summary || line.starts_with("# - ") || continues)) {
       ASSAY_TRY(read_comment(line, options.who + ": " + where, continues, result.document, ignored));
-    } else {
+    } else if (line[0] != '#') {
       const size_t equals = line.find('=');
       if (equals == std::string_view::npos)
         return fail(ErrorCode::kBadInput,
@@ -132,10 +134,10 @@ Result<ReadRecipe> read(std::string_view text, const RecipeReadOptions& options)
       ASSAY_TRY(rules.add(line.substr(0, equals), line.substr(equals + 1), where));
     }
   }
-  ASSAY_ASSIGN(result.document.types, rules.resolve(options.tensors, options.overlap));
-  constexpr std::string_view kOurs = "## ";  // headings say nothing
-  const size_t headings = static_cast<size_t>(std::count_if(lines.begin(), lines.end(), [&](auto l) { return l.starts_with(kOurs); }));
-  if (ignored > headings) result.losses.push_back(group_digits(ignored - headings) + " comments");
+  ASSAY_ASSIGN(ResolvedTypes resolved, rules.resolve(options.tensors, options.overlap));
+  result.losses = resolved.losses();
+  result.document.types = std::move(resolved.types);
+  if (ignored > 0) result.losses.push_back(group_digits(ignored) + " comments");
   return result;
 }
 

@@ -27,14 +27,12 @@ void add(RecipeMove& sum, const RecipeMove& move) {
   sum.damage += move.damage;
 }
 
-bool is_plain(const std::string& type) { return type == "f32" || type == "f16" || type == "bf16"; }
-
 // The damage of a row under one recipe; false: unknown.
 bool damage_under(const TypeDamage::Row& row, const std::vector<const std::string*>& types, double& damage) {
   for (const std::string* type : types)
     if (*type != *types[0]) return false;
   const auto found = row.damage.find(*types[0]);
-  if (found == row.damage.end() && !is_plain(*types[0])) return false;
+  if (found == row.damage.end() && !is_plain_type(*types[0])) return false;
   damage = found == row.damage.end() ? 0 : found->second;
   return true;
 }
@@ -108,7 +106,7 @@ Result<RecipeDiff> recipe_diff(const RecipeDocument& first, const RecipeDocument
       diff.damage += after - before;
     }
     for (const std::string& name : changed)  // in no row of the table
-      if (!is_plain(type_under(first, *known[name])) || !is_plain(type_under(second, *known[name]))) diff.unknown.push_back(name);
+      if (!is_plain_type(type_under(first, *known[name])) || !is_plain_type(type_under(second, *known[name]))) diff.unknown.push_back(name);
   }
   for (auto& [key, move] : moves) diff.moves.push_back(std::move(move));
   return diff;

@@ -1,11 +1,13 @@
 #include "assay/plan/type_rules.h"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "assay/base/nearest_names.h"
 #include "assay/base/text.h"
 #include "assay/plan/foreign_types.h"
+#include "assay/plan/presets.h"
 
 namespace assay {
 namespace {
@@ -53,42 +55,56 @@ tl::unexpected<Error> TypeRules::unmatched(const std::vector<const Rule*>& rules
                                      "", near.empty() ? "a recipe of another model?" : "did you mean " + join(near, ", ") + "?"});
 }
 
-Result<std::map<std::string, std::string>> TypeRules::resolve(std::span<const TensorInfo> tensors, Overlap overlap) const {
+std::vector<std::string> ResolvedTypes::losses() const {
+  if (left_alone.empty()) return {};
+  std::vector<std::string> shown(left_alone.begin(), left_alone.begin() + static_cast<ptrdiff_t>(std::min(left_alone.size(), kShown)));
+  return {"types of " + group_digits(left_alone.size()) + " tensors that are never quantized: " + join(shown, ", ") +
+          (left_alone.size() > kShown ? ", ..." : "")};
+}
+
+Result<ResolvedTypes> TypeRules::resolve(std::span<const TensorInfo> tensors, Overlap overlap) const {
   if (rules_.empty()) return fail(ErrorCode::kBadInput, {who_, "has no rules", "regex=type is needed", ""});
-  std::map<std::string, std::string> types;
+  ResolvedTypes resolved;
   std::map<std::string, const Rule*> decided_by;
   const auto take = [&](const std::string& name, const Rule& rule) -> Status {
     const auto [at, is_new] = decided_by.emplace(name, &rule);
-    if (is_new) types[name] = rule.type;
+    if (is_new) resolved.types[name] = rule.type;
     if (!is_new && overlap == Overlap::kRefuse && at->second->type != rule.type) return contradiction(name, *at->second, rule);
+    return {};
+  };
+  std::set<std::string> left_alone;
+  const auto take_tensor = [&](const TensorInfo& tensor, const Rule& rule) -> Status {
+    if (is_quantizable(tensor) || is_plain_type(rule.type)) return take(tensor.name, rule);
+    left_alone.insert(tensor.name);
     return {};
   };
   std::unordered_map<std::string_view, const TensorInfo*> by_name;
   for (const TensorInfo& tensor : tensors) by_name[tensor.name] = &tensor;
   std::vector<const Rule*> idle;
   for (const Rule& rule : rules_) {
+    bool matches = false;
     if (tensors.empty()) {
       if (!rule.literal)
         return fail(ErrorCode::kUsage, {who_ + ": " + rule.where + ": '" + printable(rule.pattern) + "'", "may match any tensors",
                                         "the model's are needed to list them (--model)", ""});
       ASSAY_TRY(take(*rule.literal, rule));
-      continue;
-    }
-    bool matches = false;
-    if (rule.literal) {
-      matches = by_name.contains(*rule.literal);
-      if (matches) ASSAY_TRY(take(*rule.literal, rule));
+      matches = true;
+    } else if (rule.literal) {
+      const auto found = by_name.find(*rule.literal);
+      matches = found != by_name.end();
+      if (matches) ASSAY_TRY(take_tensor(*found->second, rule));
     } else {
       for (const TensorInfo& tensor : tensors) {
         if (!std::regex_search(tensor.name, *rule.regex)) continue;
         matches = true;
-        ASSAY_TRY(take(tensor.name, rule));
+        ASSAY_TRY(take_tensor(tensor, rule));
       }
     }
     if (!matches) idle.push_back(&rule);
   }
   if (!idle.empty()) return unmatched(idle, tensors);
-  return types;
+  resolved.left_alone.assign(left_alone.begin(), left_alone.end());
+  return resolved;
 }
 
 }  // namespace assay

@@ -23,6 +23,13 @@ enum class Overlap {
   kFirst,  // the first rule that matches decides
 };
 
+struct ResolvedTypes {
+  std::map<std::string, std::string> types;  // tensor -> TypeSize::name
+  std::vector<std::string> left_alone;       // tensors that the tools never quantize (is_quantizable), whatever a rule says
+  // As a line of what is not read; empty: none.
+  std::vector<std::string> losses() const;
+};
+
 class TypeRules {
  public:
   // `who` opens every message: "recipe.txt". kLowered: patterns are lower-cased, as llama-quantize does.
@@ -37,7 +44,7 @@ class TypeRules {
 
   // Without a model (no tensors) every pattern must stand for one name, else kUsage. Errors: kMismatch (a rule that matches no tensor, with
   // the nearest names; a tensor that two rules give different types: which lines), kBadInput (no rules).
-  Result<std::map<std::string, std::string>> resolve(std::span<const TensorInfo> tensors, Overlap overlap) const;
+  Result<ResolvedTypes> resolve(std::span<const TensorInfo> tensors, Overlap overlap) const;
 
  private:
   struct Rule {

@@ -35,8 +35,20 @@ TypeRules rules(const std::vector<std::pair<std::string, std::string>>& list) {
 TEST(TypeRules, NamesAndPatterns) {
   const auto types = rules({{"^token_embd\\.weight$", "q8_0"}, {"attn_v", "IQ4_KS"}}).resolve(model(), Overlap::kRefuse);
   ASSERT_TRUE(types) << types.error().message;
-  EXPECT_THAT(*types, ElementsAre(Pair("blk.1.attn_v.weight", "iq4_ks"), Pair("blk.11.attn_v.weight", "iq4_ks"),
-                                  Pair("token_embd.weight", "q8_0")));
+  EXPECT_THAT(types->types, ElementsAre(Pair("blk.1.attn_v.weight", "iq4_ks"), Pair("blk.11.attn_v.weight", "iq4_ks"),
+                                        Pair("token_embd.weight", "q8_0")));
+}
+
+// llama.cpp never quantizes vectors and routers: a wide pattern does not mean them.
+TEST(TypeRules, LeavesAloneWhatIsNeverQuantized) {
+  std::vector<TensorInfo> tensors = model();
+  tensors[1].name = "blk.1.attn_v_norm.weight";
+  tensors[1].n_dims = 1;
+  const auto types = rules({{"attn_v", "q8_0"}, {"attn_v_norm", "q4_0"}}).resolve(tensors, Overlap::kRefuse);
+  ASSERT_TRUE(types) << types.error().message;
+  EXPECT_THAT(types->types, ElementsAre(Pair("blk.11.attn_v.weight", "q8_0")));
+  EXPECT_THAT(types->losses(), ElementsAre("types of 1 tensors that are never quantized: blk.1.attn_v_norm.weight"));
+  EXPECT_EQ(rules({{"attn_v", "f32"}}).resolve(tensors, Overlap::kRefuse)->types.size(), 2u);  // a plain type is not quantized
 }
 
 TEST(TypeRules, WithoutAModelOnlyNames) {
@@ -55,7 +67,7 @@ TEST(TypeRules, TwoTypesForATensorNameBothLines) {
   EXPECT_THAT(refused.error().message, HasSubstr("'blk.11.attn_v.weight' is q8_0 by line 1 and q4_K by line 2"));
   const auto first = both.resolve(model(), Overlap::kFirst);
   ASSERT_TRUE(first);
-  EXPECT_EQ(first->at("blk.11.attn_v.weight"), "q8_0");
+  EXPECT_EQ(first->types.at("blk.11.attn_v.weight"), "q8_0");
   EXPECT_TRUE(rules({{"attn_v", "q8_0"}, {"blk", "q8_0"}}).resolve(model(), Overlap::kRefuse));  // the same type twice
 }
 
@@ -84,7 +96,7 @@ TEST(TypeRules, LowerCasing) {
   TypeRules lowered("mix", PatternCase::kLowered);
   ASSERT_TRUE(lowered.add("ATTN_V", "q8_0", "line 1"));
   EXPECT_EQ(lowered.warnings().size(), 1u);
-  EXPECT_EQ(lowered.resolve(model(), Overlap::kRefuse)->size(), 2u);
+  EXPECT_EQ(lowered.resolve(model(), Overlap::kRefuse)->types.size(), 2u);
   EXPECT_FALSE(rules({{"ATTN_V", "q8_0"}}).resolve(model(), Overlap::kRefuse));
 }
 
