@@ -213,7 +213,7 @@ Chart heat_of(const RecipeDiff& diff, const Options& options) {
   for (int layer = 0; layer < diff.layers; ++layer) places.push_back(std::to_string(layer));
   for (const RecipeMove& move : diff.by_role()) roles.push_back(move.role);
   chart.panel_width = 640;
-  chart.panel_height = 30 + 20 * static_cast<double>(roles.size());
+  chart.panel_height = std::max(120.0, 30 + 20 * static_cast<double>(roles.size()));  // pixels
   Cells bytes{"MiB", {}}, damage{"nats per token", {}};
   for (const RecipeMove& move : diff.moves) {
     const size_t x = static_cast<size_t>(move.layer + 1);

@@ -59,7 +59,7 @@ TEST_F(RecipeCommand, DiffCountsBytesAndDamage) {
   EXPECT_LT(moved["bytes"], 0);
   EXPECT_EQ(moved["damage"], 0.75);
   EXPECT_EQ(moved["moves"][0]["role"], "attn_q");
-  EXPECT_THAT(get_file(scratch / "moved.svg"), HasSubstr("damage moved"));
+  EXPECT_THAT(get_file(scratch / "moved.svg"), HasSubstr("predicted damage moved"));
 }
 
 TEST_F(RecipeCommand, FaultsWriteNothing) {
