@@ -75,6 +75,7 @@ TEST(Schema, EveryCommandsResultFits) {
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"score", model + " --scores zd,kurt_boost --by layer"},
+      {"score", model + " --scores zd,weight_norm --weights weights"},
       {"score", "--list"},
       {"compare", model + " --text " + evaluation +
                       " --chunks 1 --ctx 128 --types Q4_K --scores random,size,curvature --truth damage,removal,joint,plan"

@@ -77,6 +77,32 @@ TEST(ScoreCommand, RefusesWhatCannotBeScored) {
   }
 }
 
+TEST(ScoreCommand, WritesValuesOfSingleWeightsAndRefusesToOverwrite) {
+  const auto dir = cli_test::scratch("score-weights");
+  const std::string weights = (dir / "weights").string(), file = (dir / "result.json").string();
+  const std::string command =
+      "score demo/reference-9m --scores weight_norm,kurtosis,weight_error --types Q4_K --store none --weights " + weights;
+  const auto done = cli_test::run(command + " --json " + file);
+  ASSERT_EQ(done.exit_code, 0) << done.output;
+  EXPECT_NE(done.output.find("no values of single weights: kurtosis"), std::string::npos) << done.output;
+  EXPECT_NE(done.output.find("in top 5.25 %"), std::string::npos) << done.output;
+  const json result = json::parse(std::ifstream(file))["result"]["weights"];
+  EXPECT_EQ(result["without"], json::array({"kurtosis"}));
+  ASSERT_EQ(result["files"].size(), 2u);
+  EXPECT_EQ(result["files"][0]["path"], weights + "/weight_norm.safetensors");
+  EXPECT_TRUE(result["files"][0]["type"].is_null());
+  EXPECT_EQ(result["files"][1]["path"], weights + "/weight_error.Q4_K.safetensors");
+  for (const json& one : result["files"]) {
+    EXPECT_EQ(one["tensors"], 85);
+    EXPECT_EQ(one["bytes"], std::filesystem::file_size(one["path"].get<std::string>()));
+    EXPECT_GT(one["top_shares"][2]["share"], 0.0525);
+  }
+  const auto again = cli_test::run(command);
+  EXPECT_EQ(again.exit_code, 64);
+  EXPECT_NE(again.output.find("weight_norm.safetensors exists"), std::string::npos) << again.output;
+  EXPECT_EQ(cli_test::run(command + " --force").exit_code, 0);
+}
+
 TEST(ScoreCommand, ListsScoresWithPassesOfTheirOwn) {
   const json result = cli_test::result("score --list");
   for (const std::string name :
