@@ -67,7 +67,10 @@ std::string WeightFiles::path_of(std::string_view score, std::optional<GgmlType>
 
 Status WeightFiles::open(const ScoreInfo& score, std::optional<GgmlType> type, std::span<const WeightedMatrix> matrices) {
   std::vector<SafetensorShape> tensors;
-  WeightFile made{std::string(score.name), path_of(score.name, type), type};
+  WeightFile made;
+  made.score = score.name;
+  made.path = path_of(score.name, type);
+  made.type = type;
   for (const WeightedMatrix& matrix : matrices) {
     if (type && std::ranges::find(matrix.types, *type) == matrix.types.end()) continue;
     tensors.push_back({matrix.shape.tensor, {matrix.shape.rows, matrix.shape.columns}});
