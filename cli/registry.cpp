@@ -12,6 +12,7 @@ Run declare_optimize(CLI::App& app);
 Run declare_plan(CLI::App& app);
 Run declare_probe(CLI::App& app);
 Run declare_quantize(CLI::App& app);
+Run declare_recipe(CLI::App& app);
 Run declare_resume(CLI::App& app);
 Run declare_score(CLI::App& app);
 Run declare_compare(CLI::App& app);
@@ -64,6 +65,11 @@ const std::vector<Command>& all_commands() {
        declare_compare},
       {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",
        declare_plan},
+      {"recipe", "recipes of every format: shown, converted, compared",
+       "  assay recipe show recipe.txt --model demo/reference-9m\n"
+       "  assay recipe convert recipe.txt recipe.yaml --to yaml --model demo/reference-9m\n"
+       "  assay recipe diff q4.gguf recipe.txt --model demo/reference-9m --table table.json --figure moved.svg\n",
+       declare_recipe},
       {"status", "runs of the store: what was asked, how far each is; deletes old work", "  assay status\n  assay status --prune 30d\n",
        declare_status},
       {"resume", "go on with a run that was stopped or killed", "  assay resume\n  assay resume 5f3a9c\n", declare_resume},

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "assay/base/nearest_names.h"
+
 namespace assay {
 
 std::string group_digits(uint64_t number) {
@@ -89,23 +91,8 @@ std::string printable(std::string_view text, size_t limit) {
 }
 
 std::string nearest_name(std::string_view given, const std::vector<std::string>& known) {
-  std::string best;
-  size_t best_distance = std::max<size_t>(2, given.size() / 3) + 1;
-  for (const std::string& name : known) {
-    std::vector<size_t> row(name.size() + 1);
-    for (size_t j = 0; j <= name.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= given.size(); ++i) {
-      size_t diagonal = row[0];
-      row[0] = i;
-      for (size_t j = 1; j <= name.size(); ++j) {
-        const size_t replaced = diagonal + (given[i - 1] == name[j - 1] ? 0 : 1);
-        diagonal = row[j];
-        row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-      }
-    }
-    if (row.back() < best_distance) best_distance = row.back(), best = name;
-  }
-  return best;
+  const std::vector<std::string> names = nearest_names(given, known, 1);
+  return names.empty() ? "" : names[0];
 }
 
 Result<uint64_t> parse_size(std::string_view text) {

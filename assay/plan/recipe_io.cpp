@@ -4,40 +4,14 @@
 #include <cctype>
 
 #include "assay/base/text.h"
+#include "assay/plan/name_pattern.h"
 #include "assay/plan/presets.h"
 
 namespace assay {
 namespace {
 
-// Longer patterns are refused: a tensor name has at most 64 bytes.
-constexpr size_t kLongestPattern = 1024;
 // How many names a message lists.
 constexpr size_t kNamesShown = 5;
-
-// ECMAScript grammar as llama-quantize uses. libstdc++ can match in polynomial time; back references are refused then.
-std::regex compile(const std::string& pattern) {
-#ifdef __GLIBCXX__
-  return std::regex(pattern, std::regex_constants::ECMAScript | std::regex_constants::__polynomial);
-#else
-  return std::regex(pattern);
-#endif
-}
-
-// The name that `^name$` stands for, if nothing in it is an operator: what to_text writes.
-std::optional<std::string> literal_name(std::string_view pattern) {
-  if (pattern.size() < 2 || pattern.front() != '^' || pattern.back() != '$') return std::nullopt;
-  std::string name;
-  for (size_t i = 1; i + 1 < pattern.size(); ++i) {
-    char c = pattern[i];
-    if (c == '\\' && i + 2 < pattern.size() && pattern[i + 1] == '.') {
-      c = pattern[++i];
-    } else if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-') {
-      return std::nullopt;
-    }
-    name += c;
-  }
-  return name;
-}
 
 std::string shown(const std::vector<std::string>& names) {
   std::vector<std::string> first(names.begin(), names.begin() + static_cast<ptrdiff_t>(std::min(names.size(), kNamesShown)));
@@ -63,9 +37,6 @@ Status TensorTypeRules::add(std::string_view token, std::string where) {
 
 Status TensorTypeRules::add_one(std::string_view pattern, std::string_view type_name, std::string where) {
   const std::string who = "recipe: " + where + ": '" + printable(pattern) + "'";
-  if (pattern.size() > kLongestPattern)
-    return fail(ErrorCode::kUsage,
-                {who, "has " + group_digits(pattern.size()) + " bytes", "at most " + group_digits(kLongestPattern) + " are allowed", ""});
   const GgmlTypeInfo* type = find_type(type_name);
   if (type == nullptr) {
     const auto same = [&](const Preset& preset) { return lower_ascii(preset.name) == lower_ascii(type_name); };
@@ -83,11 +54,7 @@ Status TensorTypeRules::add_one(std::string_view pattern, std::string_view type_
   rule.where = std::move(where);
   rule.literal = literal_name(rule.pattern);
   if (!rule.literal) {
-    try {
-      rule.regex = compile(rule.pattern);
-    } catch (const std::regex_error& error) {
-      return fail(ErrorCode::kUsage, {who, "is not a regular expression", error.what(), ""});
-    }
+    ASSAY_ASSIGN(rule.regex, compile_pattern(rule.pattern, who));
   }
   if (rule.pattern != pattern)
     warnings_.push_back("recipe: " + rule.where + ": '" + printable(pattern) + "' is read as '" + printable(rule.pattern) +

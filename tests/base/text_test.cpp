@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "assay/base/nearest_names.h"
+
 namespace assay {
 namespace {
 
@@ -74,6 +76,9 @@ TEST(Text, NearestName) {
   EXPECT_EQ(nearest_name("quantise", known), "quantize");
   EXPECT_EQ(nearest_name("zzzzzz", known), "");
   EXPECT_EQ(nearest_name("x", {}), "");
+  const std::vector<std::string> types = {"q4_0", "q4_k", "q8_0"};
+  EXPECT_EQ(nearest_names("q4_kk", types, 2), (std::vector<std::string>{"q4_k", "q4_0"}));
+  EXPECT_TRUE(nearest_names("bf16", types, 2).empty());
 }
 
 TEST(Text, SizesAreParsed) {

@@ -81,6 +81,9 @@ TEST(Schema, EveryCommandsResultFits) {
                       " --recipes 9 --sizes 4.6"},
       {"download", "owner/model README.md"},
       {"plan", model + " --table table.json --bpw 5.5"},
+      {"recipe", "convert q4.gguf recipe.yaml --to yaml --model " + model},
+      {"recipe", "show recipe.yaml --model " + model},
+      {"recipe", "diff q4.gguf reference.gguf --table table.json --model " + model},
       {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +
                        " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K -o best.gguf"},
       {"eval", model + " --text " + evaluation + " --chunks 2 --store store"},

@@ -1,0 +1,60 @@
+#include "assay/plan/model_tensors.h"
+
+#include "assay/base/text.h"
+#include "assay/file/byte_source.h"
+#include "assay/model/fingerprint.h"
+#include "assay/score/published_truth.h"
+
+namespace assay {
+namespace {
+
+tl::unexpected<Error> other_model(const RecipeDocument& document, const std::string& path, const std::string& what,
+                                  const std::string& recorded, const std::string& found) {
+  const std::string name = document.provenance.model.empty() ? "" : " ('" + printable(document.provenance.model) + "')";
+  return fail(ErrorCode::kMismatch, {"recipe", "was made for a model" + name + " whose " + what + " is " + recorded.substr(0, 12),
+                                     "that of '" + printable(path) + "' is " + found.substr(0, 12), "a stale recipe; --force uses it"});
+}
+
+}  // namespace
+
+Result<ModelTensors> open_model_tensors(const std::string& path) {
+  ModelTensors model;
+  model.path = path;
+  if (!path.ends_with(".map")) {
+    ASSAY_ASSIGN(model.checkpoint, Checkpoint::open(path));
+    model.tensors = model.checkpoint->tensors();
+    return model;
+  }
+  ASSAY_ASSIGN(const auto source, open_file(path));
+  ASSAY_ASSIGN(const auto map, read_tensor_map(*source));
+  for (const MappedTensor& one : map) {
+    ASSAY_ASSIGN(const TensorInfo tensor, tensor_info(one));
+    model.tensors.push_back(tensor);
+  }
+  if (model.tensors.empty()) return fail(ErrorCode::kBadInput, {"tensor map '" + printable(path) + "'", "names no tensor", "", ""});
+  return model;
+}
+
+Status check_same_model(const RecipeDocument& document, const ModelTensors& model) {
+  const RecipeProvenance& from = document.provenance;
+  if (model.checkpoint && !from.model_sha256.empty()) {
+    ASSAY_ASSIGN(const std::string hash, fingerprint(*model.checkpoint));
+    if (hash != from.model_sha256) return other_model(document, model.path, "SHA-256", from.model_sha256, hash);
+  } else if (!from.structure_sha256.empty()) {
+    const std::string hash = structure_sha256(model.tensors);
+    if (hash != from.structure_sha256) return other_model(document, model.path, "tensors' SHA-256", from.structure_sha256, hash);
+  }
+  return {};
+}
+
+Status record_model(const ModelTensors& model, RecipeProvenance& provenance) {
+  provenance.model = model.path;
+  provenance.structure_sha256 = structure_sha256(model.tensors);
+  provenance.model_sha256.clear();
+  if (model.checkpoint) {
+    ASSAY_ASSIGN(provenance.model_sha256, fingerprint(*model.checkpoint));
+  }
+  return {};
+}
+
+}  // namespace assay
