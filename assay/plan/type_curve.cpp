@@ -14,7 +14,7 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr double kTie = 1e-9;                                   // of a score: less is rounding
 constexpr std::array<double, 4> kOffsets = {0, 0.5, 0.8, 0.9};  // of the smallest cell
 constexpr std::array<double, 6> kSaturations = {0, 0.1, 0.2, 0.3, 0.5, 0.8};
-constexpr std::array<double, 3> kPenalties = {kNever, 10, 1};        // in squared x, as x is summed over cells
+constexpr std::array<double, 3> kPenalties = {kNever, 1, 0.1};  // in squared x, for each tensor: what a curve misses at a type, all share
 constexpr std::array<double, 4> kShrinkages = {kNever, 30, 3, 0.3};  // in cells
 constexpr int kRounds = 4;                                           // of effects and deviations, each given the other
 
@@ -86,14 +86,21 @@ class Fitter {
       p[input_.role_of[cell.tensor]] += dx * dy;
       q[input_.role_of[cell.tensor]] += dx * dx;
     }
-    double above = 0, below = shape_.common;
-    for (size_t r = 0; r < input_.roles; ++r) {
-      above += shape_.own * p[r] / (q[r] + shape_.own);
-      below += shape_.own * q[r] / (q[r] + shape_.own);
-    }
+    std::vector<double> own(input_.roles);
+    double above = 0, below = 0;
+    for (size_t t = 0; t < lines.count.size(); ++t)
+      if (lines.count[t] > 0) {
+        own[input_.role_of[t]] += shape_.own;
+        below += shape_.common;
+      }
+    for (size_t r = 0; r < input_.roles; ++r)
+      if (own[r] > 0) {
+        above += own[r] * p[r] / (q[r] + own[r]);
+        below += own[r] * q[r] / (q[r] + own[r]);
+      }
     const double g = above / below;
     lines.common = 1 + g;
-    for (size_t r = 0; r < input_.roles; ++r) lines.slopes[r] = 1 + g + (p[r] - q[r] * g) / (q[r] + shape_.own);
+    for (size_t r = 0; r < input_.roles; ++r) lines.slopes[r] = 1 + g + (own[r] > 0 ? (p[r] - q[r] * g) / (q[r] + own[r]) : 0);
     return lines;
   }
 
