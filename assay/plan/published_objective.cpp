@@ -20,6 +20,7 @@ namespace {
 // A model that knows nothing but how often tokens occur loses about so much (nats per token): at types with more, damage says nothing of
 // the curve.
 constexpr double kCollapsed = 8;
+constexpr double kLeastPerplexity = 1;  // tables of either kind may come without a sign that says which
 constexpr double kShareOfZero = 0.5;    // of the smallest positive cell: what a printed 0 is taken for
 constexpr double kFullyMeasured = 0.9;  // of the weights: then the sum of damages may be compared with the whole model's
 constexpr double kMostSaturation = 1;   // per nat
@@ -52,6 +53,8 @@ Result<std::map<std::string, double>> whole_model(const PublishedTable& group0) 
     if (row.values[0] < 0) return bad(who + ": " + row.type, fmt::format("is {}", row.values[0]), "a KL divergence is not negative");
     whole[type->name] = row.values[0];
   }
+  if (!whole.empty() && std::all_of(whole.begin(), whole.end(), [](const auto& one) { return one.second >= kLeastPerplexity; }))
+    return bad(who, "holds nothing below 1", "KL divergences are needed", "perplexities? group0/kld_results.csv");
   return whole;
 }
 
@@ -133,6 +136,9 @@ class Completer {
                    "a KL divergence is not negative");
       if (one.value > 0) smallest = std::min(smallest, one.value);
     }
+    if (smallest >= kLeastPerplexity && std::isfinite(smallest))
+      return bad("published table", "holds nothing below 1", "KL divergences are needed",
+                 "perplexities? kld_results.csv, not ppl_results.csv");
     if (!std::isfinite(smallest)) return bad("published table", "holds no number above 0", "", "damages rounded away?");
     std::map<std::string, size_t> places;
     for (const PublishedMeasurement& one : truth.measurements) {

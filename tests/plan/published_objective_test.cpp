@@ -199,7 +199,14 @@ TEST(PublishedObjective, BadInput) {
   for (PublishedRow& row : broken.rows) row.values = {0.0};
   refused(broken, group0(), ErrorCode::kBadInput, "above 0");
   refused(good.table, good.table, ErrorCode::kBadInput, "group0");
+  broken = good.table;
+  for (PublishedRow& row : broken.rows)
+    for (double& value : row.values) value += 6.8;
+  refused(broken, group0(), ErrorCode::kBadInput, "perplexities");
   PublishedTable whole = group0();
+  for (PublishedRow& row : whole.rows) row.values[0] += 6.8;
+  refused(good.table, whole, ErrorCode::kBadInput, "perplexities");
+  whole = group0();
   whole.rows[1].values[0] = -1;
   refused(good.table, whole, ErrorCode::kBadInput, "not negative");
   whole = group0();
