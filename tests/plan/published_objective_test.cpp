@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <functional>
 
+#include "assay/score/median.h"
 namespace assay {
 namespace {
 
@@ -239,18 +241,69 @@ TEST(PublishedObjective, DamageTableOfGgmlTypes) {
   EXPECT_EQ(damage_table_of(*foreign).error().code, ErrorCode::kUnsupported);
 }
 
+struct Published {
+  PublishedTable table, whole;
+  std::vector<MappedTensor> map;
+  explicit Published(const std::string& name) {
+    const std::string folder = kMeasured + name + "/";
+    table = *read_published_table(**open_file(folder + "kld_results.csv"));
+    whole = *read_published_table(**open_file(folder + "group0/kld_results.csv"));
+    map = *read_tensor_map(**open_file(folder + "tensors.bf16.map"));
+  }
+  // Median |log error| at `type`, of tensors in `layers`, when `seen` is all that is known.
+  double error(const PublishedTable& seen, const std::string& type, PublishedModel model, const std::function<bool(int)>& layers) const {
+    PublishedOptions options;
+    options.model = model;
+    options.types = {type};
+    const auto objective = published_objective(seen, whole, map, options);
+    EXPECT_TRUE(objective) << objective.error().message;
+    const PublishedRow& row =
+        *std::find_if(table.rows.begin(), table.rows.end(), [&](const PublishedRow& one) { return one.type == type; });
+    std::vector<double> errors;
+    for (const ObjectiveRow& one : objective->rows) {
+      const auto column = std::find(table.columns.begin(), table.columns.end(), one.tensors[0]);
+      if (column == table.columns.end() || !layers(one.layer)) continue;
+      const double truth = row.values[static_cast<size_t>(column - table.columns.begin())];
+      if (!std::isnan(truth)) errors.push_back(std::abs(std::log((one.cells[0].damage + objective->offset) / truth)));
+    }
+    return median(std::move(errors));
+  }
+};
+
+// docs/studies/allocation.md has the intervals.
+TEST(PublishedObjective, PredictsTypesLeftOutBetterThanRankOne) {
+  if (!std::filesystem::exists(kMeasured)) GTEST_SKIP() << "published measurements are not here: " << kMeasured;
+  const Published qwen("Qwen3-4B-Instruct-2507");
+  const auto all = [](int) { return true; };
+  for (const std::string type : {"iq1_kt", "iq1_m", "iq2_ks", "q2_k_r4"}) {
+    PublishedTable seen = qwen.table;
+    std::erase_if(seen.rows, [&](const PublishedRow& row) { return row.type.starts_with(type); });  // iq1_m_r4 too
+    EXPECT_LT(qwen.error(seen, type, PublishedModel::kRoles, all), 0.8 * qwen.error(seen, type, PublishedModel::kRank1, all)) << type;
+  }
+}
+
+TEST(PublishedObjective, PredictsBlocksLeftOutBetterThanRoleMedians) {
+  if (!std::filesystem::exists(kMeasured)) GTEST_SKIP() << "published measurements are not here: " << kMeasured;
+  for (const auto& [name, type] :
+       {std::pair("Qwen3.5-0.8B", "iq1_kt"), std::pair("Qwen3.5-35B-A3B", "iq1_kt"), std::pair("GLM-4.5-Air", "iq1_m_r4")}) {
+    const Published model(name);
+    const auto hidden = [](int layer) { return layer % 4 == 1; };
+    PublishedTable seen = model.table;
+    for (size_t c = 0; c < seen.columns.size(); ++c)
+      if (hidden(named_tensor(seen.columns[c], 0).layer)) seen.rows[0].values[c] = NAN;
+    EXPECT_LT(model.error(seen, type, PublishedModel::kRoles, hidden), 0.7 * model.error(seen, type, PublishedModel::kRank1, hidden))
+        << name;
+  }
+}
+
 // The published tables themselves: every quantized tensor has every type of group0 that has a size.
 TEST(PublishedObjective, PublishedTables) {
   if (!std::filesystem::exists(kMeasured)) GTEST_SKIP() << "published measurements are not here: " << kMeasured;
   for (const char* name : {"Qwen3-4B-Instruct-2507", "Qwen3.5-0.8B"}) {
-    const std::string folder = kMeasured + name + "/";
-    const auto table = read_published_table(**open_file(folder + "kld_results.csv"));
-    const auto whole = read_published_table(**open_file(folder + "group0/kld_results.csv"));
-    const auto map = read_tensor_map(**open_file(folder + "tensors.bf16.map"));
-    ASSERT_TRUE(table && whole && map);
+    const Published model(name);
     PublishedOptions options;
     options.types = {"iq1_kt", "iq2_ks", "q4_K", "q6_K", "bf16"};
-    const auto objective = published_objective(*table, *whole, *map, options);
+    const auto objective = published_objective(model.table, model.whole, model.map, options);
     ASSERT_TRUE(objective) << objective.error().message;
     for (const ObjectiveRow& row : objective->rows) {
       ASSERT_EQ(row.cells.size(), 5u);
