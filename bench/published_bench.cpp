@@ -339,6 +339,27 @@ void planning(const Model& model, const std::vector<double>& budgets) {
   }
 }
 
+// (iv) All tensors at one type that was never measured one at a time: the sum of predictions against the whole model's damage.
+void whole_models(const std::vector<Model>& models) {
+  const std::vector<std::string> types = {"q3_K", "q4_K", "q6_K"};
+  fmt::print("| model | type | whole model | rank-1 | ours |\n|---|---|---|---|---|\n");
+  for (const Model& model : models)
+    for (const std::string& type : types) {
+      double whole = 0;
+      for (const PublishedRow& row : model.whole.rows)
+        if (row.type == type) whole = row.values[0];
+      std::string cells;
+      for (const Method& method : {kMethods[1], kMethods[2]}) {
+        double sum = 0;
+        for (const ObjectiveRow& row :
+             must(published_objective(model.table, model.whole, model.map, {method.model, method.rule, {type}})).rows)
+          sum += row.cells[0].damage;
+        cells += fmt::format(" {:.4f} |", sum);
+      }
+      fmt::print("| {} | {} | {:.4f} |{}\n", model.name, type, whole, cells);
+    }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -352,12 +373,15 @@ int main(int count, char** arguments) {
   fmt::print("## Tensors left out\n");
   held_out_tensors(qwen, {"iq1_kt"}, "iq1_kt");
   held_out_tensors(qwen, sound, "iq1_kt");
-  held_out_tensors(load(folder, "Qwen3.5-0.8B"), {"iq1_kt"}, "iq1_kt");
-  held_out_tensors(load(folder, "Qwen3.5-35B-A3B"), {"iq1_kt"}, "iq1_kt");
-  held_out_tensors(load(folder, "GLM-4.5-Air"), {"iq1_m_r4"}, "iq1_m_r4");
+  const Model small = load(folder, "Qwen3.5-0.8B"), mixture = load(folder, "Qwen3.5-35B-A3B"), air = load(folder, "GLM-4.5-Air");
+  held_out_tensors(small, {"iq1_kt"}, "iq1_kt");
+  held_out_tensors(mixture, {"iq1_kt"}, "iq1_kt");
+  held_out_tensors(air, {"iq1_m_r4"}, "iq1_m_r4");
   fmt::print("\n## Types left out\n");
   held_out_types(qwen, {{"iq1_kt"}, {"iq1_m", "iq1_m_r4"}, {"iq2_ks"}, {"q2_k_r4"}, {"iq1_bn", "iq2_bn"}});
   fmt::print("\n## Plans\n\n");
   planning(qwen, {1.8, 1.9, 2.0, 2.2, 2.4});
+  fmt::print("\n## Whole models\n\n");
+  whole_models({qwen, small, mixture, air});
   return 0;
 }
