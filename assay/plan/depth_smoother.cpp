@@ -15,7 +15,8 @@ constexpr double kLevel = 4, kRole = 1, kWalk = 0.3;  // variances in units of t
 constexpr std::array<double, 2> kShared = {0.3, 0};
 constexpr std::array<double, 3> kLengths = {64, 16, 4};  // layers
 constexpr std::array<double, 4> kNoises = {0.1, 0.03, 0.01, 0.001};
-constexpr double kMostError = 1;  // what a block left out may count for a tensor: 1 in logs is far
+constexpr size_t kMostTuned = 500;  // tensors that the shape is chosen on: its cost is their number cubed, 24 times
+constexpr double kMostError = 1;    // what a block left out may count for a tensor: 1 in logs is far
 
 struct Shape {
   double shared = 0, length = 1, noise = 1;
@@ -114,6 +115,19 @@ BlockErrors leave_blocks_out(std::span<const DepthPoint> known, const std::vecto
   return errors;
 }
 
+// The first roles that have no more than kMostTuned tensors together; at least one that has some.
+size_t tuned_roles(std::span<const DepthPoint> known) {
+  std::map<size_t, size_t> counts;
+  for (const DepthPoint& point : known) ++counts[point.role];
+  size_t sum = 0, roles = 0;
+  for (const auto& [role, count] : counts) {
+    if (sum > 0 && sum + count > kMostTuned) break;
+    sum += count;
+    roles = role + 1;
+  }
+  return roles;
+}
+
 }  // namespace
 
 std::vector<DepthGuess> smooth_over_depth(std::span<const DepthPoint> known, std::span<const double> values,
@@ -122,13 +136,21 @@ std::vector<DepthGuess> smooth_over_depth(std::span<const DepthPoint> known, std
   const double middle = median({values.begin(), values.end()});
   std::vector<double> centred(values.begin(), values.end());
   for (double& value : centred) value -= middle;
+  std::vector<DepthPoint> tuned;
+  std::vector<double> tuned_values;
+  const size_t roles = tuned_roles(known);
+  for (size_t i = 0; i < n; ++i)
+    if (known[i].role < roles) {
+      tuned.push_back(known[i]);
+      tuned_values.push_back(centred[i]);
+    }
   Shape best;
   double least = std::numeric_limits<double>::infinity(), scale = 0;
   for (const double shared : kShared)
     for (const double length : kLengths)
       for (const double noise : kNoises) {
         const Shape shape{shared, length, noise};
-        const BlockErrors errors = leave_blocks_out(known, centred, shape);
+        const BlockErrors errors = leave_blocks_out(tuned, tuned_values, shape);
         if (errors.absolute >= least - 1e-12) continue;
         least = errors.absolute;
         scale = errors.scale;

@@ -273,7 +273,8 @@ class Completer {
     const auto found = cells_[t].find(type);
     const bool known = found != cells_[t].end();
     const bool elsewhere = std::find(measured_.begin(), measured_.end(), type) != measured_.end() && !collapsed_.contains(type);
-    if (known && options_.model == PublishedModel::kRoles) return {type, found->second - fit.offset, 0, CellBasis::kMeasured};
+    if (known && options_.model == PublishedModel::kRoles)
+      return {type, std::max(0.0, found->second - fit.offset), 0, CellBasis::kMeasured};
     ObjectiveCell cell{type, 0, 0, elsewhere ? CellBasis::kPredicted : CellBasis::kExtrapolated};
     const double whole = whole_.at(type);
     if (whole <= 0) return cell;

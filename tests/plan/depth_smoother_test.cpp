@@ -58,6 +58,24 @@ TEST(DepthSmoother, UnknownRolesAreUncertain) {
   EXPECT_LT(guesses[1].value, 2);
 }
 
+// More tensors than the shape is chosen on.
+TEST(DepthSmoother, ManyRoles) {
+  std::vector<DepthPoint> known, wanted;
+  std::vector<double> values;
+  for (size_t role = 0; role < 12; ++role)
+    for (int layer = 0; layer < 50; ++layer) {
+      const DepthPoint point{role, layer};
+      if (layer == 25) {
+        wanted.push_back(point);
+        continue;
+      }
+      known.push_back(point);
+      values.push_back(0.1 * static_cast<double>(role) + 0.02 * layer);
+    }
+  const auto guesses = smooth_over_depth(known, values, wanted);
+  for (size_t role = 0; role < 12; ++role) EXPECT_NEAR(guesses[role].value, 0.1 * static_cast<double>(role) + 0.5, 0.02);
+}
+
 TEST(DepthSmoother, ConstantsStayConstant) {
   const std::vector<DepthPoint> known = {{0, 0}, {0, 1}, {1, 0}}, wanted = {{1, 1}, {0, 7}};
   const std::vector<double> values = {2, 2, 2};
