@@ -2,8 +2,8 @@
 // A Gaussian process: a level of the model, one of each role, and two walks over depth, one that all roles share and one of each role
 // (covariance exp(-|difference of layers| / length)), with noise of its own for each tensor. Length, noise and the share of the common
 // walk are chosen from a small grid by leaving whole blocks out, since that is what is usually missing, and the scale of all
-// variances is that of the errors so found; on some roles alone where there are many tensors. O(n^3). Deterministic. Non-goals: heavy tails (one wild tensor moves its neighbours), what the
-// quantity is.
+// variances is that of the errors so found; on some roles alone where there are many tensors. O(n^3). Deterministic.
+// Non-goals: heavy tails (one wild tensor moves its neighbours), what the quantity is.
 #pragma once
 
 #include <cstddef>
