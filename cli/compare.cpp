@@ -324,7 +324,7 @@ Run declare_compare(CLI::App& app) {
                  "damage table of this model that was measured before (assay sweep --json): the truth `damage` is taken from it");
   app.add_option("--budget", options->compare.score.budget,
                  "forwards of one window that measured scores and those with passes of their own may take together; the rest is left out")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1.0, 1e15));
   CLI::Option* published = app.add_option("--published", options->published,
                                           "one-at-a-time table that others measured (kld_results.csv), in place of a model and a text: "
                                           "judges the scores that need only names and sizes");

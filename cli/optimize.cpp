@@ -19,6 +19,7 @@ Json file_json(const MeasuredFile& file) {
 Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   Outcome outcome;
   outcome.inputs = {options.model, options.calibration, options.evaluation};
+  outcome.inputs.insert(outcome.inputs.end(), options.guards.begin(), options.guards.end());
   outcome.noise_floor = r.noise_floor;
   Json& json = outcome.result;
   json["bytes"] = r.measured.bytes;
@@ -44,6 +45,16 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   json["bound"] = r.plan.bound;
   json["gap"] = r.plan.gap;
   json["accepted"] = r.accepted;
+  Json guards = Json::array();
+  for (const GuardOutcome& guard : r.guards)
+    guards.push_back({{"text", guard.text},
+                      {"file", file_json(guard.ours)},
+                      {"preset", file_json(guard.preset)},
+                      {"change", guard.change.value},
+                      {"change_ci95", interval_json(guard.change)},
+                      {"passed", guard.passed}});
+  json["guards"] = std::move(guards);
+  json["guard_margin"] = options.guard_margin;
   json["tokens_scored"] = r.tokens_scored;
   json["windows"] = r.windows;
   json["documents"] = r.documents;
@@ -75,7 +86,15 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   outcome.text += fmt::format("predicted KL {:.6f}; plan within {:.3f} % of the bound{}; noise floor {:.2g}\n", r.plan.predicted_damage,
                               100 * r.plan.gap, r.plan.exact ? " (proven optimal)" : "", r.noise_floor);
   for (const std::string& warning : r.warnings) outcome.text += "warning: " + warning + "\n";
-  if (!r.accepted) outcome.text += "the solved recipe is not better on the evaluation text: the preset was written instead\n";
+  for (const GuardOutcome& guard : r.guards)
+    outcome.text +=
+        fmt::format("guard {}: KL {:.6f} against {:.6f}, {:+.1f} % [{:+.1f}, {:+.1f}]; at most {:+.1f} % allowed: {}\n", guard.text,
+                    guard.ours.mean_kl.value, guard.preset.mean_kl.value, 100 * guard.change.value, 100 * guard.change.low,
+                    100 * guard.change.high, 100 * options.guard_margin, guard.passed ? "passed" : "failed");
+  if (!r.accepted && r.preset)
+    outcome.text += r.measured.mean_kl.value < r.preset->mean_kl.value
+                        ? "a guarded text may get worse: the preset was written instead\n"
+                        : "the solved recipe is not better on the evaluation text: the preset was written instead\n";
   Table times({"stage", "seconds", "peak memory"});
   for (const StageTime& stage : r.stages)
     times.add({stage.name, fmt::format("{:.1f}", stage.seconds), format_bytes(stage.peak_memory_bytes)});
@@ -99,6 +118,12 @@ Run declare_optimize(CLI::App& app) {
   app.add_option("--like", extra->like, "the bytes of a preset's file, e.g. Q4_K_M")->excludes(bpw)->excludes(size);
   app.add_option("--calibration", options->calibration, "text to calibrate on: a file, or wikitext-2:train")->required();
   app.add_option("--evaluation", options->evaluation, "held-out text to measure on: a file, or wikitext-2:test")->required();
+  app.add_option("--guard", options->guards,
+                 "text of another domain, repeatable: there, too, the file may not be worse than the preset beyond --guard-margin");
+  app.add_option("--guard-margin", options->guard_margin,
+                 "largest change of mean KL on a guarded text that the 95 % interval may hold, as a share")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 100.0));
   app.add_option("--output,-o", options->output, "GGUF to write")->required();
   app.add_option("--types", extra->types, "allowed types, e.g. Q4_K,Q5_K,Q6_K");
   app.add_option("--min-type", extra->min_type, "no type with fewer bits than this one");
@@ -131,9 +156,12 @@ Run declare_optimize(CLI::App& app) {
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_TRY(locate_text(options->calibration, context));
     ASSAY_TRY(locate_text(options->evaluation, context));
+    for (std::string& guard : options->guards) ASSAY_TRY(locate_text(guard, context));
     options->windows = text->windows;
     options->force = context.common.force;
-    ASSAY_TRY(context.begin({options->model, options->calibration, options->evaluation}));
+    std::vector<std::string> inputs = {options->model, options->calibration, options->evaluation};
+    inputs.insert(inputs.end(), options->guards.begin(), options->guards.end());
+    ASSAY_TRY(context.begin(inputs));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const OptimizeResult result, engine->optimize(*options, context.settings, context.progress));
     return outcome_of(result, *options);

@@ -196,30 +196,36 @@ Result<TypeDamage> read_table(const std::string& path, const std::vector<TensorI
 
 std::string place_of(int layer) { return layer < 0 ? "none" : std::to_string(layer); }
 
+// Role by block: strips of what moved.
 Chart heat_of(const RecipeDiff& diff, const Options& options) {
   Chart chart;
-  chart.title = "What separates two recipes, block by block";
+  chart.title = "What separates two recipes";
   chart.subtitle = options.first + " to " + options.second;
   chart.columns = 1;
-  chart.footnote = "-: tensors outside the blocks. Damage is predicted, summed as if changes did not interact.";
-  chart.panel_width = 640;
-  chart.panel_height = 180;
-  std::vector<std::string> places = {"-"};
+  chart.footnote =
+      "-: tensors outside the blocks." + std::string(diff.has_damage ? " Damage is summed as if changes did not interact." : "");
+  std::vector<std::string> places = {"-"}, roles;
   for (int layer = 0; layer < diff.layers; ++layer) places.push_back(std::to_string(layer));
-  Bars bytes{"", std::vector<Bar>(places.size())}, damage = bytes;
-  for (const RecipeMove& move : diff.by_layer()) {
-    bytes.bars[static_cast<size_t>(move.layer + 1)].value = static_cast<double>(move.bytes) / (1 << 20);
-    damage.bars[static_cast<size_t>(move.layer + 1)].value = move.damage;
+  for (const RecipeMove& move : diff.by_role()) roles.push_back(move.role);
+  chart.panel_width = 640;
+  chart.panel_height = std::max(120.0, 30 + 20 * static_cast<double>(roles.size()));  // pixels
+  Cells bytes{"MiB", {}}, damage{"nats per token", {}};
+  for (const RecipeMove& move : diff.moves) {
+    const size_t x = static_cast<size_t>(move.layer + 1);
+    const size_t y = static_cast<size_t>(std::find(roles.begin(), roles.end(), move.role) - roles.begin());
+    if (move.changed > 0) bytes.cells.push_back({x, y, static_cast<double>(move.bytes) / (1 << 20)});
+    if (diff.has_damage && move.damage != 0) damage.cells.push_back({x, y, move.damage});
   }
-  const auto panel = [&](const std::string& label, const std::string& unit, Bars bars) {
+  const auto panel = [&](const std::string& title, Cells cells) {
     Figure figure;
+    figure.title = title;
     figure.x = {"block", "", AxisScale::kCategories, places};
-    figure.y = {label, unit};
-    figure.series.emplace_back(std::move(bars));
+    figure.y = {"", "", AxisScale::kCategories, roles};
+    figure.series.emplace_back(std::move(cells));
     chart.panels.push_back(std::move(figure));
   };
-  panel("bytes moved", "MiB", std::move(bytes));
-  if (diff.has_damage) panel("damage moved", "nats/token", std::move(damage));
+  panel("bytes moved", std::move(bytes));
+  if (!damage.cells.empty()) panel("predicted damage moved", std::move(damage));
   return chart;
 }
 
@@ -283,7 +289,9 @@ Result<Outcome> diff(Options& options, Context& context) {
           moved.unknown.size() > 5 ? ", ..." : "");
   }
   outcome.text += "\n";
-  if (!options.figure.empty()) {
+  if (!options.figure.empty() && moved.moves.empty()) {
+    outcome.text += "no figure: nothing moved\n";
+  } else if (!options.figure.empty()) {
     OutputOptions output;
     output.force = context.common.force;
     ASSAY_TRY(write_figure(options.figure, heat_of(moved, options), output));

@@ -106,6 +106,38 @@ std::string first_rows(const Scored& scored, const std::vector<ScoreRow>& rows, 
   return join(names, ", ");
 }
 
+// What the files of --weights hold, and how few weights hold most of it.
+Json weights_json(const ScoreModelResult& made) {
+  Json files = Json::array();
+  for (const WeightFile& file : made.weight_files) {
+    Json shares = Json::array();
+    for (const auto& [part, share] : file.shares) shares.push_back({{"part", part}, {"share", share}});
+    files.push_back({{"score", file.score},
+                     {"type", file.type ? Json(find_type(*file.type)->name) : Json()},
+                     {"path", file.path},
+                     {"tensors", file.tensors},
+                     {"elements", file.elements},
+                     {"bytes", file.bytes},
+                     {"top_shares", std::move(shares)}});
+  }
+  return {{"files", std::move(files)}, {"without", made.without_weights}};
+}
+
+std::string weights_text(const ScoreModelResult& made) {
+  std::vector<std::string> header = {"weights of", "type", "file", "bytes"};
+  if (!made.weight_files.empty())
+    for (const auto& [part, share] : made.weight_files[0].shares) header.push_back(fmt::format("in top {:.4g} %", 100 * part));
+  Table table(header);
+  for (const WeightFile& file : made.weight_files) {
+    std::vector<std::string> line = {file.score, file.type ? find_type(*file.type)->name : "", file.path, group_digits(file.bytes)};
+    for (const auto& [part, share] : file.shares) line.push_back(fmt::format("{:.2f} %", 100 * share));
+    table.add(std::move(line));
+  }
+  std::string text = table.text();
+  if (!made.without_weights.empty()) text += "no values of single weights: " + join(made.without_weights, ", ") + "\n";
+  return text;
+}
+
 Outcome outcome_of(const ScoreModelResult& made, const Options& options) {
   Outcome outcome;
   outcome.inputs = {options.score.model, options.score.text.path, options.score.imatrix};
@@ -136,6 +168,10 @@ Outcome outcome_of(const ScoreModelResult& made, const Options& options) {
                        {"encoding_seconds", made.encode_seconds}};
   add_units(made.units, outcome);
   outcome.text = whole.empty() ? summary.text() : whole;
+  if (!options.score.weights.empty()) {
+    outcome.result["weights"] = weights_json(made);
+    outcome.text += weights_text(made);
+  }
   for (const Scored& scored : made.scores)
     for (const std::string& note : scored.table.notes) outcome.text += fmt::format("{}: {}\n", scored.info.name, note);
   if (made.windows > 0) outcome.text += fmt::format("{} windows, {} tokens scored; ", made.windows, group_digits(made.tokens_scored));
@@ -191,7 +227,9 @@ Run declare_score(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   app.add_option("--budget", options->score.budget,
                  "forwards of one window that measured scores and those with passes of their own may take together; the rest is left out")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1.0, 1e15));
+  app.add_option("--weights", options->score.weights,
+                 "directory for values of single weights, one safetensors file per score and type, of the scores that are sums of such");
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed by scores of the weights alone");
   return [=](Context& context) -> Result<Outcome> {
@@ -203,6 +241,7 @@ Run declare_score(CLI::App& app) {
     ASSAY_ASSIGN(options->score.types, parse_types(options->types));
     options->score.scores = split(options->scores, ',');
     options->score.text = {text->path, text->windows};
+    options->score.force = context.common.force;
     ASSAY_TRY(context.begin({options->score.model, text->path, options->score.imatrix}));
     ASSAY_ASSIGN(const ScoreModelResult made, engine->score_model(options->score, context.settings, context.progress));
     return outcome_of(made, *options);

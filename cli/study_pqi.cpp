@@ -73,11 +73,11 @@ void add_weights(const PqiOfType& one, std::string& text) {
   for (const PqiCoverage& row : one.coverage) coverage.add({percent(row.top), percent(row.share)});
   text += coverage.text() + "\n";
   std::vector<std::string> header = {one.type + ": weights by", "and by", "Spearman"};
-  for (const double part : kTopOverlaps) header.push_back("same top " + percent(part));
+  for (const double part : kTopParts) header.push_back("same top " + percent(part));
   Table table(header);
   for (const PqiAgreement& row : one.agreements) {
     std::vector<std::string> cells = {row.measure, row.with, row.spearman ? fmt::format("{:.3f}", *row.spearman) : ""};
-    for (const double part : kTopOverlaps) {
+    for (const double part : kTopParts) {
       const auto found = std::find_if(row.overlaps.begin(), row.overlaps.end(), [&](const auto& overlap) { return overlap.first == part; });
       cells.push_back(found == row.overlaps.end() ? "" : fmt::format("{:.1f} %", 100 * found->second));
     }

@@ -22,6 +22,10 @@ Result<std::string> find_or_make(UnitCache& units, std::string_view unit, const 
   ASSAY_ASSIGN(std::optional<std::string> finished, units.find(unit));
   if (finished) return *std::move(finished);
   if (units.only_finished()) return fail(ErrorCode::kNotFound, "store: a unit of this work is not finished");
+  return make_anew(units, unit, work);
+}
+
+Result<std::string> make_anew(UnitCache& units, std::string_view unit, const std::function<Result<std::string>()>& work) {
   const auto begin = std::chrono::steady_clock::now();
   ASSAY_ASSIGN(std::string payload, work());
   ASSAY_TRY(units.keep(unit, payload, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()));

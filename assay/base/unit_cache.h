@@ -39,6 +39,8 @@ UnitCache& no_unit_cache();
 // A unit's payload: the one kept, or what `work` makes, which is kept then; kNotFound where only finished work is wanted. Callers read
 // their result from the payload either way, so that a resumed run and an uninterrupted one go through the same bytes.
 Result<std::string> find_or_make(UnitCache& units, std::string_view unit, const std::function<Result<std::string>()>& work);
+// The same without looking for a kept one: something beside the payload is wanted of `work`.
+Result<std::string> make_anew(UnitCache& units, std::string_view unit, const std::function<Result<std::string>()>& work);
 // The unit is not finished and is to be left out of a report.
 bool is_left_out(const UnitCache& units, const Error& error);
 

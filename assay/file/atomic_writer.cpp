@@ -210,6 +210,21 @@ Status AtomicWriter::write(std::span<const std::byte> bytes) {
 
 Status AtomicWriter::write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
 
+Status AtomicWriter::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+  State& s = *state_;
+  ASSAY_TRY(s.put(s.buffer));
+  s.buffer.clear();
+  s.written = std::max(s.written, offset + bytes.size());
+  while (!bytes.empty()) {
+    const ssize_t done = ::pwrite(s.descriptor, bytes.data(), std::min<size_t>(bytes.size(), size_t{1} << 30), static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return system_error(s.temporary, "writing", errno);
+    bytes = bytes.subspan(static_cast<size_t>(done));
+    offset += static_cast<uint64_t>(done);
+  }
+  return {};
+}
+
 uint64_t AtomicWriter::written() const { return state_->written; }
 
 Result<std::string> AtomicWriter::flushed_path() {

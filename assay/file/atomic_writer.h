@@ -1,6 +1,6 @@
 // Files appear whole or not at all: a temporary file "<target>.tmp-assay-<pid>-<n>" beside the target, fsync, rename, fsync of
 // the directory. A killed writer leaves only its temporary file; the next writer of the same target removes it.
-// Non-goals: appending, patching, several writers of one file.
+// Non-goals: appending to or patching a file that exists, several writers of one file.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,9 @@ class AtomicWriter {
 
   Status write(std::span<const std::byte> bytes);
   Status write(std::string_view text);
-  uint64_t written() const;
+  // At a place of its own, in any order; what lies between is 0. No write() after it. Not thread-safe.
+  Status write_at(uint64_t offset, std::span<const std::byte> bytes);
+  uint64_t written() const;  // up to the end of what is furthest behind
   // Hands buffered bytes to the system and names the temporary file, so that it can be read back before commit().
   Result<std::string> flushed_path();
   // fsync, rename to the final name, fsync of the directory.

@@ -118,6 +118,10 @@ class Optimizer {
     ASSAY_ASSIGN(model_, open_model(options_.model, settings_, progress_));
     ASSAY_ASSIGN(calibration_, open_windows({options_.calibration, options_.windows}, model_));
     ASSAY_ASSIGN(evaluation_, open_windows({options_.evaluation, options_.windows}, model_));
+    for (const std::string& text : options_.guards) {
+      ASSAY_ASSIGN(ProbeSet set, open_windows({text, options_.windows}, model_));
+      guards_.push_back(std::move(set));
+    }
     if (calibration_.corpus_sha256 == evaluation_.corpus_sha256)
       result_.warnings.emplace_back("calibration and evaluation text are the same: the measured gain is not held out");
     ASSAY_ASSIGN(store_, UnitStore::open(settings_, model_, progress_));
@@ -258,24 +262,44 @@ class Optimizer {
     return candidate.file.move_to(options_.output);
   }
 
-  // The candidate's file as it is on the disk, run on the evaluation text. Batches that are known need no file.
-  Result<Observation> observe(BaseRun& base, Candidate& candidate) {
-    progress_.stage("measure " + candidate.measured.name, evaluation_.windows.size());
+  // The candidate's file as it is on the disk, run on a text. Batches that are known need no file.
+  Result<Observation> observe(BaseRun& base, const ProbeSet& set, Candidate& candidate, MeasuredFile& measured) {
+    progress_.stage("measure " + candidate.measured.name, set.windows.size());
     const auto open_written = [&]() -> Result<std::shared_ptr<const Network>> {
       ASSAY_TRY(write(candidate));
       ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(candidate.file.path()));
-      progress_.stage("measure " + candidate.measured.name, evaluation_.windows.size());
+      progress_.stage("measure " + candidate.measured.name, set.windows.size());
       return Network::load(checkpoint, network_options(settings_));
     };
     UnitKey key = candidate.chosen_codes ? codes_key("measured recipe") : store_->key("measured recipe");
     key.add("recipe", sha256_hex(to_text(candidate.recipe))).add("imatrix", fingerprint(*imatrix_));
-    const auto units = store_->units(key.add("windows", fingerprint(evaluation_.windows)));
+    const auto units = store_->units(key.add("windows", fingerprint(set.windows)));
     ASSAY_ASSIGN(Observation observation, base.compare(open_written, progress_, *units));
-    candidate.measured.mean_kl =
+    measured = candidate.measured;
+    measured.mean_kl =
         bootstrap(observation.windows(), [](const WindowSums& s) { return s.kl / static_cast<double>(s.count); }, {2000, settings_.seed});
-    candidate.measured.ppl = observation.ppl();
+    measured.ppl = observation.ppl();
+    return observation;
+  }
+  Result<Observation> observe(BaseRun& base, Candidate& candidate) {
+    ASSAY_ASSIGN(Observation observation, observe(base, evaluation_, candidate, candidate.measured));
     result_.base_ppl = observation.ppl_base();
     return observation;
+  }
+
+  // Ours against the preset on every guard's text.
+  Status guard(Candidate& planned, Candidate& stock) {
+    for (size_t g = 0; g < guards_.size(); ++g) {
+      BaseRun base(model_.network, guards_[g].windows, memory_budget(settings_) / 8);
+      GuardOutcome outcome{options_.guards[g], {}, {}, {}, false};
+      ASSAY_ASSIGN(const Observation ours, observe(base, guards_[g], planned, outcome.ours));
+      ASSAY_ASSIGN(const Observation theirs, observe(base, guards_[g], stock, outcome.preset));
+      outcome.change = change(ours, theirs);
+      outcome.passed = outcome.change.high <= options_.guard_margin;
+      result_.accepted = result_.accepted && outcome.passed;
+      result_.guards.push_back(std::move(outcome));
+    }
+    return {};
   }
 
   // Mean KL of one file / another's - 1, windows paired.
@@ -297,12 +321,15 @@ class Optimizer {
       result_.change = change(ours, theirs);
       result_.accepted = planned.measured.mean_kl.value < stock.measured.mean_kl.value;
       result_.preset = stock.measured;
+      ASSAY_TRY(guard(planned, stock));
       if (source_) {
         ASSAY_ASSIGN(const Observation again, observe(base, recoded));
         result_.preset_codes = recoded.measured;
         result_.preset_codes_change = change(again, theirs);
       }
     }
+    if (preset_ == nullptr && !guards_.empty())
+      result_.warnings.emplace_back("no stock preset fits the budget: there is nothing to guard against");
     if (larger_ != nullptr) {
       ASSAY_TRY(observe(base, larger).map([](const Observation&) {}));
       result_.larger = larger.measured;
@@ -316,6 +343,7 @@ class Optimizer {
   OpenModel model_;
   std::optional<UnitStore> store_;
   ProbeSet calibration_, evaluation_;
+  std::vector<ProbeSet> guards_;
   std::shared_ptr<const Imatrix> imatrix_;
   ScratchMoments scratch_;
   std::unique_ptr<const MomentsFile> moments_;

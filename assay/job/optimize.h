@@ -25,7 +25,11 @@ struct OptimizeOptions {
   std::string calibration;  // text for the imatrix and the curvature table
   std::string evaluation;   // held-out text
   WindowOptions windows;    // of both texts
-  std::string output;       // the GGUF to write
+  // Texts of other domains on which the file may not be worse than the preset beyond `guard_margin`: the upper end of the interval of its
+  // change of mean KL. Else the preset is written.
+  std::vector<std::string> guards;
+  double guard_margin = 0.02;
+  std::string output;  // the GGUF to write
   BudgetRequest budget;
   AllocateConstraints constraints;
   double token_fraction = 0.25;  // of the calibration tokens in the per-type products
@@ -40,6 +44,14 @@ struct MeasuredFile {
   double bpw = 0;
   Interval mean_kl;  // nats per token
   double ppl = 0;
+};
+
+// Both files on a guard's text.
+struct GuardOutcome {
+  std::string text;
+  MeasuredFile ours, preset;
+  Interval change;  // as OptimizeResult::change
+  bool passed = false;
 };
 
 struct StageTime {
@@ -57,8 +69,9 @@ struct OptimizeResult {
   std::optional<MeasuredFile> preset_codes;
   Interval preset_codes_change;  // its mean KL / the preset's - 1
   std::map<std::string, double> damping;
-  Interval change;       // measured mean KL / preset mean KL - 1, paired by window, clustered by document
-  bool accepted = true;  // false: the preset was as good, and was written
+  Interval change;  // measured mean KL / preset mean KL - 1, paired by window, clustered by document
+  std::vector<GuardOutcome> guards;
+  bool accepted = true;  // false: the preset was as good, or a guard's text got worse, and the preset was written
   double base_ppl = 0;
   double noise_floor = 0;
   uint64_t tokens_scored = 0, windows = 0, documents = 0;

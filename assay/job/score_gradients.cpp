@@ -40,6 +40,7 @@ class GradientStage {
     how.pass.seed = run_.settings.seed;
     how.pass.memory = tile_memory(run_.settings);
     how.product_compute = run_.settings.compute;
+    how.weights = run_.weights.get();
     const auto units = run_.store->units(std::move(key));
     ASSAY_ASSIGN(GradientScoreRun made,
                  run_gradient_scores(

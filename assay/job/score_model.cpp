@@ -55,6 +55,17 @@ Status open(ScoreRun& run) {
   run.encoded = std::make_unique<ChangeSource>(run.model.network, run.given_imatrix, change_options);
   run.layers = layers_of(*run.model.checkpoint, run.model.network->hyper().layers);
   run.context = std::make_unique<ScoreContext>(ScoreContext{run.model.network->hyper(), run.settings.seed, run.settings.threads});
+  if (run.weights) {
+    std::map<std::string, std::string> facts;
+    ASSAY_ASSIGN(facts["model_sha256"], fingerprint(*run.model.checkpoint));
+    if (!run.set.windows.empty()) {
+      facts["text_sha256"] = run.set.corpus_sha256;
+      facts["windows"] = std::to_string(run.set.windows.size());
+      facts["tokens_scored"] = std::to_string(run.set.tokens_scored);
+    }
+    if (run.given_imatrix) facts["imatrix_sha256"] = fingerprint(*run.given_imatrix);
+    run.weights->describe(std::move(facts));
+  }
   run.budget = options.budget.value_or(std::numeric_limits<double>::infinity());
   for (const auto& score : run.scores) run.result.scores.push_back({score->info(), {std::string(score->info().name), {}, 0, 0, {}}});
   return {};
@@ -83,6 +94,14 @@ Status DecodedLayer::decode() {
 
 std::vector<GgmlType> ScoreRun::types_of(const std::string& tensor) const {
   return usable_types(*model.checkpoint->find(tensor), options.types);
+}
+
+std::vector<WeightedMatrix> ScoreRun::weighted_matrices(const std::function<bool(const std::string& tensor)>& has_value) const {
+  std::vector<WeightedMatrix> matrices;
+  for (const LayerNumbers& layer : layers)
+    for (const MatrixShape& shape : layer.matrices)
+      if (has_value(shape.tensor)) matrices.push_back({shape, types_of(shape.tensor)});
+  return matrices;
 }
 
 bool ScoreRun::spend(double estimate, size_t place) {
@@ -127,9 +146,16 @@ Result<ScoreModelResult> score_model(const ScoreModelOptions& options, const Run
   ASSAY_ASSIGN(auto named, scores_named(options.scores));
   for (auto& score : named) run.scores.push_back(std::move(score));
   ASSAY_TRY(check(run.scores, options));
+  if (!options.weights.empty() && !settings.only_finished) {
+    ASSAY_ASSIGN(run.weights, WeightFiles::prepare(options.weights, run.scores, options.types, options.force));
+  }
   ASSAY_TRY(open(run));
   for (const auto stage : {score_activations, score_weights, score_changes, score_inputs, score_gradients, score_passes, score_variants})
     ASSAY_TRY(stage(run));
+  if (run.weights) {
+    ASSAY_ASSIGN(run.result.weight_files, run.weights->finish(progress));
+    run.result.without_weights = run.weights->left_out();
+  }
   run.result.units = run.store->counts();
   run.result.encode_seconds = run.encoded->encoding_seconds();
   return std::move(run.result);

@@ -23,6 +23,18 @@ struct ScoreModelOptions {
   uint32_t samples = 1;             // curvature: residual draws per window
   // Forwards of one window that scores with passes of their own may take together, in the registry's order; none: no limit.
   std::optional<double> budget;
+  // Where values of single weights go (weight_files.h), of the scores that are sums of such; empty: nowhere. force: over files there.
+  std::string weights;
+  bool force = false;
+};
+
+// Values of single weights, as written.
+struct WeightFile {
+  std::string score, path;
+  std::optional<GgmlType> type;  // none: of the weights as they are
+  size_t tensors = 0;
+  uint64_t elements = 0, bytes = 0;
+  std::vector<std::pair<double, double>> shares;  // of the sum of their sizes: what the largest part of the weights hold (kTopParts)
 };
 
 struct Scored {
@@ -34,6 +46,8 @@ struct ScoreModelResult {
   std::vector<Scored> scores;
   uint64_t tokens_scored = 0, windows = 0, documents = 0;                                    // 0: no text was needed
   double forward_seconds = 0, gradient_seconds = 0, decode_seconds = 0, encode_seconds = 0;  // shared by several scores
+  std::vector<WeightFile> weight_files;
+  std::vector<std::string> without_weights;  // scores that were to be written and are no sums over weights
   UnitCounts units;
 };
 

@@ -18,6 +18,10 @@ class FamilyUnits {
     ASSAY_ASSIGN(std::string payload, find_or_make(*kept_, name, make));
     return at_hand_[name] = std::move(payload);
   }
+  Result<std::string> unit_anew(const std::string& name, const std::function<Result<std::string>()>& make) {
+    ASSAY_ASSIGN(std::string payload, make_anew(*kept_, name, make));
+    return at_hand_[name] = std::move(payload);
+  }
 
  private:
   std::unique_ptr<UnitCache> kept_;
@@ -53,6 +57,10 @@ Status score_passes(ScoreRun& run) {
                  [&units](const std::string& name) { return units.has(name); }};
     pass.pass.seed = run.settings.seed;
     pass.pass.memory = tile_memory(run.settings);
+    pass.weights = run.weights.get();
+    pass.unit_anew = [&units](const std::string& name, const std::function<Result<std::string>()>& make) {
+      return units.unit_anew(name, make);
+    };
     if (!run.spend(score->estimate(pass), place)) continue;
     ScoreTable& out = run.table(place);
     const Stopwatch watch(out.seconds);

@@ -2,6 +2,7 @@
 // kept. A stage runs the scores of its kind and fills their tables. Internal to job/.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include "assay/job/inputs.h"
 #include "assay/job/score_model.h"
 #include "assay/job/unit_store.h"
+#include "assay/job/weight_files.h"
 #include "assay/probe/changes.h"
 #include "assay/score/score_run.h"
 
@@ -63,6 +65,8 @@ struct ScoreRun {
     return {*model.checkpoint, layer, imatrix().get(), threads, seconds};
   }
   std::vector<GgmlType> types_of(const std::string& tensor) const;  // target types that it can take
+  // Of the matrices that `has_value` is true of, as who takes values of single weights is told.
+  std::vector<WeightedMatrix> weighted_matrices(const std::function<bool(const std::string& tensor)>& has_value) const;
   // Whether `estimate` forwards of a window, of what `who` does, are left in the budget: takes them from it, tells the user; or leaves a
   // note in the table.
   bool spend(double estimate, size_t place);
@@ -82,7 +86,8 @@ struct ScoreRun {
   std::unique_ptr<ChangeSource> encoded;  // each matrix once per type, for all scores
   std::vector<LayerNumbers> layers;       // without numbers; -1 first
   std::unique_ptr<ScoreContext> context;
-  double budget = 0;  // left, in forwards of a window
+  double budget = 0;                     // left, in forwards of a window
+  std::unique_ptr<WeightFiles> weights;  // null: values of single weights are not wanted
   ScoreModelResult result;
 };
 

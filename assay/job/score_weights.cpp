@@ -26,12 +26,13 @@ class WeightStage {
     for (size_t l = 0; l < run_.layers.size(); ++l)
       for (size_t s = 0; s < running.size(); ++s) {
         std::optional<std::string> found;
-        if (first_like(running, s) == s) {
+        if (first_like(running, s) == s && !is_written(running, s)) {
           ASSAY_ASSIGN(found, units[s]->find(unit_of(run_.layers[l])));
         }
         work[l].payloads.push_back(std::move(found));
       }
     ASSAY_TRY(prepare(running, work));
+    ASSAY_TRY(expect(running));
     const auto threads = static_cast<size_t>(run_.settings.threads > 0 ? run_.settings.threads : available_threads());
     for (size_t begin = 0; begin < run_.layers.size(); begin += threads) {
       ASSAY_TRY(run_.stop_if_asked());
@@ -65,6 +66,26 @@ class WeightStage {
     double decode_seconds = 0;
     Status status;
   };
+
+  // Its terms go to files, so its numbers are made anew too.
+  bool is_written(const std::vector<Running<WeightScore>>& running, size_t s) const {
+    return run_.weights && run_.weights->wants(*running[s].score);
+  }
+  Status expect(const std::vector<Running<WeightScore>>& running) {
+    for (size_t s = 0; s < running.size(); ++s)
+      if (is_written(running, s))
+        ASSAY_TRY(run_.weights->expect(*running[s].score, run_.weighted_matrices([](const auto&) { return true; })));
+    return {};
+  }
+  Status write(const MatrixScore& score, const LayerView& layer, const ScoreContext& context) const {
+    std::vector<float> terms;
+    for (const MatrixView& matrix : layer.matrices) {
+      terms.resize(matrix.values.size());
+      score.weight_values(matrix, context, terms);
+      ASSAY_TRY(run_.weights->take(score, std::nullopt, std::string(matrix.tensor), terms));
+    }
+    return {};
+  }
 
   static std::string unit_of(const LayerNumbers& layer) { return "layer " + std::to_string(layer.layer); }
 
@@ -100,6 +121,7 @@ class WeightStage {
         const Stopwatch watch(seconds);
         ASSAY_ASSIGN(const std::vector<double> made, running[s].score->numbers(view, alone));
         ASSAY_ASSIGN(work.payloads[s], numbers_payload(made, running[s].score->info().name));
+        if (is_written(running, s)) ASSAY_TRY(write(dynamic_cast<const MatrixScore&>(*running[s].score), view, alone));
       }
       work.seconds.emplace_back(s, seconds);
     }

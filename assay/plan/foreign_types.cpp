@@ -84,9 +84,9 @@ Result<uint64_t> tensor_bytes(const TypeSize& type, const TensorInfo& tensor) {
     return fail(ErrorCode::kBadInput,
                 {who, "has rows of " + group_digits(tensor.row_length()), type.name + " stores blocks of " + group_digits(type.block_size),
                  "llama.cpp would write another type in its place"});
-  if (tensor.rows() % type.row_group != 0)
+  if (tensor.dims[1] % type.row_group != 0)
     return fail(ErrorCode::kBadInput,
-                {who, "has " + group_digits(tensor.rows()) + " rows", type.name + " interleaves " + group_digits(type.row_group), ""});
+                {who, "has " + group_digits(tensor.dims[1]) + " rows", type.name + " interleaves " + group_digits(type.row_group), ""});
   const CheckedSize row = CheckedSize(tensor.row_length() / type.block_size) * type.block_bytes + type.row_bytes;
   const CheckedSize bytes = row * CheckedSize(tensor.dims[1]) * CheckedSize(tensor.dims[2]) * CheckedSize(tensor.dims[3]);
   if (const auto value = bytes.value()) return *value;

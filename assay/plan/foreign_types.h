@@ -1,7 +1,8 @@
 // Bytes of every type that recipes of the field name: ggml's, and those that ik_llama.cpp adds (which GGUF-Tool-Suite's recipes use). A row
-// of one of the latter may begin with a scale of its own, and some are stored with rows interleaved; the name says it ("iq4_ks_r4"). Block
-// sizes and bytes: ik_llama.cpp's type table. Bytes before each row: GGUF-Tool-Suite's ADDITIONAL_SCALE_FACTOR_TABLE; its BPW_TABLE agrees
-// with the blocks of all of them. Non-goals: encoding or decoding these types (quant/), the numbers that files store for them.
+// of one of the latter may begin with a scale of its own, and some are stored with rows interleaved; the name says it ("iq4_ks_r4").
+// Sources: block sizes and bytes, ik_llama.cpp's type table (GGUF-Tool-Suite's BPW_TABLE and its tensor maps agree); bytes before each row,
+// GGUF-Tool-Suite's ADDITIONAL_SCALE_FACTOR_TABLE (its maps leave them out).
+// Non-goals: encoding or decoding these types (quant/), the numbers that files store for them.
 #pragma once
 
 #include <cstdint>

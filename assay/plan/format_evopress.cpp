@@ -65,7 +65,7 @@ bool recognises(std::string_view text) {
     const std::string_view line = trimmed(whole);
     if (line.empty() || line[0] == '#') continue;
     const size_t colon = line.find(':');
-    if (colon == std::string_view::npos || line.find('=') != std::string_view::npos) return false;
+    if (colon == std::string_view::npos || line.find_first_of("={") != std::string_view::npos) return false;
     const std::string_view value = trimmed(line.substr(colon + 1));
     if (value.empty() || value[0] < '0' || value[0] > '9') return false;
     any = true;

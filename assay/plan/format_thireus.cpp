@@ -70,6 +70,14 @@ Status read_count(std::string_view text, const std::string& who, std::optional<u
   return {};
 }
 
+bool is_hash(std::string_view text) { return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+
+// A comment is one line: what would end it becomes a space.
+std::string one_line(std::string text) {
+  std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return text;
+}
+
 // One comment's facts. `continues`: the line before was of a command.
 Status read_comment(std::string_view line, const std::string& who, bool& continues, RecipeDocument& document, size_t& ignored) {
   RecipeProvenance& from = document.provenance;
@@ -87,7 +95,7 @@ Status read_comment(std::string_view line, const std::string& who, bool& continu
     from.model = line.substr(kModel.size());
   } else if (line.starts_with(kTool)) {
     from.tool = line.substr(kTool.size());
-  } else if (line.starts_with("# - ") && hash != std::string_view::npos && line.size() == hash + kHash.size() + 64) {
+  } else if (line.starts_with("# - ") && hash != std::string_view::npos && is_hash(line.substr(hash + kHash.size()))) {
     const std::string name(line.substr(4, hash - 4)), value(line.substr(hash + kHash.size()));
     (name == kOurModel ? from.model_sha256 : name == kOurStructure ? from.structure_sha256 : from.inputs[name]) = value;
   } else if (line.starts_with(kDamage)) {
@@ -166,15 +174,15 @@ std::string footer(const RecipeDocument& document) {
   const RecipeProvenance& from = document.provenance;
   const RecipePrediction& prediction = document.prediction;
   std::string text;
-  if (!from.tool.empty()) text += fmt::format("{}{}\n", kTool, from.tool);
+  if (!from.tool.empty()) text += fmt::format("{}{}\n", kTool, one_line(from.tool));
   if (!from.model_sha256.empty()) text += fmt::format("# - {}{}{}\n", kOurModel, kHash, from.model_sha256);
   if (!from.structure_sha256.empty()) text += fmt::format("# - {}{}{}\n", kOurStructure, kHash, from.structure_sha256);
-  for (const auto& [file, hash] : from.inputs) text += fmt::format("# - {}{}{}\n", file, kHash, hash);
+  for (const auto& [file, hash] : from.inputs) text += fmt::format("# - {}{}{}\n", one_line(file), kHash, one_line(hash));
   if (prediction.damage) text += fmt::format("{}{}\n", kDamage, *prediction.damage);
   if (prediction.interval) text += fmt::format("{}{} to {}\n", kInterval, prediction.interval->first, prediction.interval->second);
   if (prediction.tensor_bytes) text += fmt::format("{}{}\n", kTensorBytes, *prediction.tensor_bytes);
   if (prediction.file_bytes) text += fmt::format("{}{}\n", kFileBytes, *prediction.file_bytes);
-  if (!from.command.empty()) text += fmt::format("{}\n# {}\n", kCommand, from.command);
+  if (!from.command.empty()) text += fmt::format("{}\n# {}\n", kCommand, one_line(from.command));
   return text;
 }
 
@@ -183,7 +191,7 @@ Result<WrittenRecipe> write(const RecipeDocument& document, std::span<const Tens
   for (const auto& [name, type] : document.types)
     sections[section_of(name)] += anchored_pattern(name, PatternCase::kKept) + "=" + type + "\n";
   std::string text = "## Quant mix recipe\n";
-  if (!document.provenance.model.empty()) text += fmt::format("{}{}\n", kModel, document.provenance.model);
+  if (!document.provenance.model.empty()) text += fmt::format("{}{}\n", kModel, one_line(document.provenance.model));
   for (size_t i = 0; i < sections.size(); ++i)
     if (!sections[i].empty()) text += fmt::format("\n## {}\n{}", i == 0 ? "Model head & embeddings" : kSections[i - 1].title, sections[i]);
   if (!tensors.empty()) {

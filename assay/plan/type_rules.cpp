@@ -13,6 +13,7 @@ namespace assay {
 namespace {
 
 constexpr size_t kMostRules = 1 << 16;
+constexpr size_t kMostPatterns = 1 << 12;  // that are more than a name: each is tried on every tensor
 constexpr size_t kShown = 5;
 
 }  // namespace
@@ -30,6 +31,8 @@ Status TypeRules::add(std::string_view pattern, std::string_view type_name, std:
   rule.where = std::move(where);
   rule.literal = literal_name(rule.pattern);
   if (!rule.literal) {
+    if (++patterns_ > kMostPatterns)
+      return fail(ErrorCode::kBadInput, {who_, "has more than " + group_digits(kMostPatterns) + " patterns that are not one name", "", ""});
     ASSAY_ASSIGN(rule.regex, compile_pattern(rule.pattern, who));
   }
   if (rule.pattern != pattern)

@@ -35,7 +35,8 @@ class TypeRules {
   // `who` opens every message: "recipe.txt". kLowered: patterns are lower-cased, as llama-quantize does.
   TypeRules(std::string who, PatternCase letters) : who_(std::move(who)), letters_(letters) {}
 
-  // `where`: "line 3". Errors: kBadInput (unknown type, no pattern, more than 65,536 rules), kUsage (not a regular expression).
+  // `where`: "line 3". Errors: kBadInput (unknown type, no pattern, more than 65,536 rules or 4,096 patterns), kUsage (not a regular
+  // expression).
   Status add(std::string_view pattern, std::string_view type, std::string where);
 
   size_t size() const { return rules_.size(); }
@@ -58,6 +59,7 @@ class TypeRules {
   std::string who_;
   PatternCase letters_;
   std::vector<Rule> rules_;
+  size_t patterns_ = 0;  // rules that are more than a name
   std::vector<std::string> warnings_;
 };
 

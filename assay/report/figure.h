@@ -69,7 +69,19 @@ struct Bars {
   std::vector<Bar> bars = {};
 };
 
-using Series = std::variant<Points, Line, Bars>;
+struct Cell {
+  size_t x = 0, y = 0;  // categories
+  double value = 0;
+};
+
+// A heat map, or strips: a rectangle per cell, on two axes with categories. Orange above 0, blue below, the fainter the nearer to 0;
+// the footnote says how far they go. Not in the legend.
+struct Cells {
+  std::string name = {};
+  std::vector<Cell> cells = {};
+};
+
+using Series = std::variant<Points, Line, Bars, Cells>;
 
 enum class ReferenceKind { kHorizontal, kVertical, kDiagonal };
 

@@ -74,6 +74,17 @@ class SeriesCleaner {
     return {};
   }
 
+  Status clean(Cells& cells) {
+    if (!has_categories(figure_.x) || !has_categories(figure_.y)) return complain("need two axes with categories", "");
+    std::erase_if(cells.cells, [&](const Cell& cell) {
+      return !keep(static_cast<double>(cell.x), figure_.x, "cell") || !keep(static_cast<double>(cell.y), figure_.y, "cell") ||
+             !keep(cell.value, Axis{}, "cell");
+    });
+    kept_ += cells.cells.size();
+    farthest_ = std::max(farthest_, farthest(cells));
+    return {};
+  }
+
   size_t kept() const { return kept_; }
 
   void note(std::vector<std::string>& notes) const {
@@ -86,6 +97,7 @@ class SeriesCleaner {
       }
       notes.push_back(fmt::format("Left out of {}: {}.", name_, parts));
     }
+    if (farthest_ > 0) notes.push_back(fmt::format("Colours of {}: blue {:.3g}, white 0, orange {:.3g}.", name_, -farthest_, farthest_));
     if (cut_ > 0)
       notes.push_back(fmt::format("{} interval{} of {} cut at the axis: 0 or below on a log axis.", cut_, cut_ == 1 ? "" : "s", name_));
   }
@@ -122,6 +134,7 @@ class SeriesCleaner {
   std::map<std::string, size_t> left_out_;  // "point not finite" -> how many
   size_t cut_ = 0;
   size_t kept_ = 0;
+  double farthest_ = 0;  // from 0, of cells
 };
 
 Status check_axis(const Figure& figure, const Axis& axis, std::string_view which) {
@@ -195,6 +208,12 @@ Range range_of(const Figure& figure, bool of_x) {
 }
 
 }  // namespace
+
+double farthest(const Cells& cells) {
+  double most = 0;
+  for (const Cell& cell : cells.cells) most = std::max(most, std::abs(cell.value));
+  return most;
+}
 
 bool present(const PlotRange& interval) { return !std::isnan(interval.low) && !std::isnan(interval.high); }
 

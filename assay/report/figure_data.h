@@ -39,6 +39,9 @@ struct BarSpan {
 };
 std::vector<std::vector<BarSpan>> bar_spans(const Figure& figure);
 
+// The largest distance from 0: what the strongest colour stands for.
+double farthest(const Cells& cells);
+
 bool present(const PlotRange& interval);
 std::string_view name_of(const Series& series);
 bool has_categories(const Axis& axis);

@@ -41,7 +41,7 @@ std::vector<LegendEntry> assign_styles(std::vector<Prepared>& panels) {
   for (Prepared& panel : panels) {
     panel.styles.clear();
     for (const Series& series : panel.figure.series) {
-      const std::string_view name = name_of(series);
+      const std::string_view name = std::holds_alternative<Cells>(series) ? "" : name_of(series);
       auto found = std::ranges::find_if(entries, [&](const LegendEntry& entry) { return !name.empty() && entry.name == name; });
       if (found == entries.end()) found = entries.insert(entries.end(), {std::string(name)});
       panel.styles.push_back(static_cast<size_t>(found - entries.begin()));

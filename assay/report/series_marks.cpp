@@ -16,6 +16,8 @@ constexpr size_t kFewNotes = 1000;   // a series with at most so many points has
 constexpr double kLineWidth = 1.8;
 constexpr double kBandOpacity = 0.16;
 constexpr double kWidestBar = 44;  // pixels
+constexpr double kCellGap = 0.4;   // pixels, white around a cell
+constexpr std::string_view kAboveColour = "#D55E00", kBelowColour = "#0072B2";
 constexpr std::string_view kReferenceColour = "#595959";
 constexpr std::string_view kWhiskerColour = "#262626";
 
@@ -40,6 +42,7 @@ class SeriesDrawing {
   // Bands under everything, marks over lines, words last.
   size_t draw() {
     each<Line>([&](const Line& line, const Style& style) { draw_band(line, style); });
+    each<Cells>([&](const Cells& cells, const Style&) { draw_cells(cells); });
     draw_bars();
     out_.open_group("references");
     for (const Reference& reference : figure_.references) draw_reference(reference);
@@ -206,6 +209,21 @@ class SeriesDrawing {
       out_.line({x_.from(), y_(0)}, {x_.to(), y_(0)}, {"#4d4d4d", 1});
     else
       out_.line({x_(0), y_.from()}, {x_(0), y_.to()}, {"#4d4d4d", 1});
+    out_.close_group();
+  }
+
+  void draw_cells(const Cells& cells) {
+    const double most = farthest(cells);
+    out_.open_group("cells");
+    for (const Cell& cell : cells.cells) {
+      const double x = static_cast<double>(cell.x), y = static_cast<double>(cell.y);
+      const double left = std::min(x_(x - 0.5), x_(x + 0.5)), width = std::abs(x_(x + 0.5) - x_(x - 0.5));
+      const double top = std::min(y_(y - 0.5), y_(y + 0.5)), height = std::abs(y_(y + 0.5) - y_(y - 0.5));
+      const std::string words = fmt::format("{}{}{}, {}: {}", cells.name, cells.name.empty() ? "" : ", ", note_coordinate(figure_.x, x),
+                                            note_coordinate(figure_.y, y), note_number(cell.value));
+      out_.bar({left + kCellGap, top + kCellGap}, std::max(width - 2 * kCellGap, kCellGap), std::max(height - 2 * kCellGap, kCellGap),
+               cell.value < 0 ? kBelowColour : kAboveColour, most > 0 ? std::abs(cell.value) / most : 0, words);
+    }
     out_.close_group();
   }
 

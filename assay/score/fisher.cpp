@@ -1,7 +1,10 @@
 // The Fisher diagonal as squared gradients of windows (methods.md 3.6): empirical with the text's labels, true with labels drawn from the
 // model. Its sum as SqueezeLLM weighs by it, and second-order terms 1/2 F d^2 for d = -w and for the change at a type (methods.md 3.4).
+#include <algorithm>
+
 #include "assay/score/gradient_kernels.h"
 #include "assay/score/gradient_scores.h"
+#include "assay/score/weight_values.h"
 
 namespace assay {
 namespace {
@@ -31,12 +34,30 @@ class Fisher : public GradientScore {
   Result<double> value(const MatrixView& matrix, const GradientView& gradient, std::optional<GgmlType>, std::span<const float> change,
                        const ScoreContext& context) const override {
     if (definition_.form == Form::kSum) return absolute_sum(gradient.squares, context.threads);
-    const std::span<const float> step = by_type() ? change : matrix.values;
-    const double second = 0.5 * gradient.fisher_scale() * weighted_square(gradient.squares, step, context.threads);
+    const double second = 0.5 * gradient.fisher_scale() * weighted_square(gradient.squares, step_of(matrix, change), context.threads);
     return definition_.form == Form::kBothOrders ? second + dot_sums(gradient.mean, change, context.threads).signed_sum : second;
+  }
+  bool has_weight_values() const override { return true; }
+  void weight_values(const MatrixView& matrix, const GradientView& gradient, std::span<const float> change, const ScoreContext& context,
+                     std::span<float> out) const override {
+    const std::span<const float> step = step_of(matrix, change);
+    const double half = 0.5 * gradient.fisher_scale();
+    const auto second = [&](size_t i) {
+      return half * static_cast<double>(gradient.squares[i]) * (static_cast<double>(step[i]) * static_cast<double>(step[i]));
+    };
+    if (definition_.form == Form::kSum)
+      std::ranges::copy(gradient.squares, out.begin());
+    else if (definition_.form == Form::kBothOrders)
+      fill_weights(out, context.threads,
+                   [&](size_t i) { return second(i) + static_cast<double>(gradient.mean[i]) * static_cast<double>(change[i]); });
+    else
+      fill_weights(out, context.threads, second);
   }
 
  private:
+  std::span<const float> step_of(const MatrixView& matrix, std::span<const float> change) const {
+    return by_type() ? change : matrix.values;
+  }
   bool by_type() const { return definition_.form == Form::kChange || definition_.form == Form::kBothOrders; }
   Definition definition_;
 };

@@ -14,12 +14,14 @@
 #include "assay/probe/gradient_pass.h"
 #include "assay/score/curvature.h"
 #include "assay/score/gradient_scores.h"
+#include "assay/score/weight_values.h"
 
 namespace assay {
 
 struct GradientScoreOptions {
   GradientPassOptions pass;                     // seed: of drawn labels
   Compute product_compute = Compute::kFloat32;  // of outputs' changes
+  WeightSink* weights = nullptr;                // takes terms of the scores it wants, whose units are made anew; null: nobody does
 };
 
 struct GradientScoreRun {

@@ -62,6 +62,22 @@ class GradientScoreReader : public GradientReader {
     for (size_t s = 0; s < scores.size(); ++s) run_.tables[s].name = std::string(scores[s]->info().name);
   }
 
+  // Tells who takes terms what will come.
+  Status expect(std::span<const CurvatureRequest> requests) {
+    for (size_t s = 0; s < scores_.size(); ++s) {
+      if (!is_written(s)) continue;
+      std::vector<WeightedMatrix> matrices;
+      for (const CurvatureRequest& request : requests) {
+        if (!requests_.contains(request.tensor) || !has_value(s, request.tensor)) continue;
+        const TensorInfo& info = *network_.checkpoint().find(request.tensor);
+        const uint64_t columns = info.row_length();
+        matrices.push_back({{request.tensor, role_of(request.tensor), info.elements() / columns, columns}, request.types});
+      }
+      ASSAY_TRY(options_.weights->expect(*scores_[s], matrices));
+    }
+    return {};
+  }
+
   // Looks units up; false: all are there.
   Result<bool> has_work() {
     for (size_t s = 0; s < scores_.size(); ++s)
@@ -70,6 +86,10 @@ class GradientScoreReader : public GradientReader {
     for (const auto& [tensor, request] : requests_)
       for (size_t s = 0; s < scores_.size(); ++s) {
         if (!has_value(s, tensor)) continue;
+        if (is_written(s)) {
+          work = true;
+          continue;
+        }
         ASSAY_ASSIGN(const auto payload, units_.find(unit(s, *request)));
         if (!payload) {
           work = true;
@@ -163,6 +183,7 @@ class GradientScoreReader : public GradientReader {
     return !scores_[s]->of_codes() || code_move_kind(network_.checkpoint().find(tensor)->type) != CodeMoveKind::kNone;
   }
   bool is_to_do(size_t s, const std::string& tensor) const { return has_value(s, tensor) && !values_.contains({s, tensor}); }
+  bool is_written(size_t s) const { return options_.weights != nullptr && options_.weights->wants(*scores_[s]); }
   bool by_type(size_t s) const { return scores_[s]->info().by_type; }
 
   // One value of every score that goes by types, or of those that do not.
@@ -175,6 +196,11 @@ class GradientScoreReader : public GradientReader {
       const GradientView seen{gradient.windows, gradient.scored, span_of(gradient.mean), span_of(gradient.squares), &outputs, &work.stored};
       ASSAY_ASSIGN(const double value, scores_[s]->value(work.view, seen, type, span_of(change), context_));
       made.values.push_back(value);
+      if (is_written(s)) {
+        terms_.resize(static_cast<size_t>(work.view.elements()));
+        scores_[s]->weight_values(work.view, seen, span_of(change), context_, terms_);
+        ASSAY_TRY(options_.weights->take(*scores_[s], type, std::string(work.view.tensor), terms_));
+      }
       const double spent = seconds_since(begin);
       made.seconds += spent;
       run_.tables[s].seconds += spent;
@@ -218,6 +244,7 @@ class GradientScoreReader : public GradientReader {
   UnitCache& units_;
   std::map<std::string, const CurvatureRequest*> requests_;
   std::map<std::pair<size_t, std::string>, Values> values_;  // by score and tensor
+  std::vector<float> terms_;
   GradientScoreRun run_;
 };
 
@@ -229,6 +256,7 @@ Result<GradientScoreRun> run_gradient_scores(const Network& network, std::span<c
                                              const ScoreContext& context, const GradientScoreOptions& options, Progress& progress,
                                              UnitCache& units) {
   GradientScoreReader reader(network, scores, requests, change_of, context, options, units);
+  ASSAY_TRY(reader.expect(requests));
   ASSAY_ASSIGN(const bool work, reader.has_work());
   GradientLosses losses;
   if (work && !units.only_finished()) {

@@ -52,6 +52,11 @@ class GradientScore : public Score {
   // type and change (decoded(encoded(W)) - W): only where info().by_type.
   virtual Result<double> value(const MatrixView& matrix, const GradientView& gradient, std::optional<GgmlType> type,
                                std::span<const float> change, const ScoreContext& context) const = 0;
+  // The terms of value(), where has_weight_values(); out is laid out as the matrix.
+  virtual void weight_values(const MatrixView& matrix, const GradientView& gradient, std::span<const float> change,
+                             const ScoreContext& context, std::span<float> out) const {
+    (void)matrix, (void)gradient, (void)change, (void)context, (void)out;
+  }
 };
 
 std::unique_ptr<GradientScore> taylor1_score();                 // taylor.cpp

@@ -13,6 +13,7 @@
 #include "assay/model/network.h"
 #include "assay/probe/gradient_pass.h"
 #include "assay/score/score_run.h"
+#include "assay/score/weight_values.h"
 #include "assay/text/windows.h"
 
 namespace assay {
@@ -37,6 +38,10 @@ struct PassRun {
   // A score of this run has that unit from its family already: it costs nothing. Units that an earlier run kept count as work, so that
   // what fits a budget does not depend on what is in the store. Empty: none has any.
   std::function<bool(const std::string& name)> at_hand = {};
+  // Takes terms of the scores it wants, which make what they are of with unit_anew; null: nobody does.
+  WeightSink* weights = nullptr;
+  // As unit(), without looking for a finished one.
+  std::function<Result<std::string>(const std::string& name, const std::function<Result<std::string>()>& make)> unit_anew = {};
 
   double passes() const { return static_cast<double>(windows.size()); }
 };

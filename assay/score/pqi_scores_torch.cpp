@@ -1,7 +1,7 @@
 // PQI, the post-quantization integral (pqi.h; methods.md 3.8): what each matrix contributes to the change of the loss when everything is
 // stored at the type, c_i = d_i int_0^1 dF/dw_i(w + t d) dt, by the midpoint rule; summed with its sign, or element by element without, the
 // absolute value at one of three places. One integral per type feeds all four. Leaves out what the matrix would do alone: its gradient is
-// that of a model whose other matrices move too.
+// that of a model whose other matrices move too. The c_i themselves are there for the first two, after an integral of their own.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -35,9 +35,9 @@ struct Integral {
   double change = 0, predicted = 0;  // of the loss, nats per token
 };
 
-Result<std::string> make_integral(TypeStep& step, int intervals, Progress& progress) {
+Result<std::string> make_integral(TypeStep& step, int intervals, const PqiSink& sink, Progress& progress) {
   ASSAY_ASSIGN(const QuantizationPath path, step.path());
-  ASSAY_ASSIGN(const PqiResult made, pqi(path, {PathRule::kMidpoint, intervals, false}, {}, progress));
+  ASSAY_ASSIGN(const PqiResult made, pqi(path, {PathRule::kMidpoint, intervals, false}, sink, progress));
   PayloadWriter writer;
   writer.add(made.change(), "change of the loss");
   writer.add(made.total.contribution, "change of the loss");
@@ -73,17 +73,18 @@ Result<Integral> read_integral(const std::string& payload) {
 std::string name_of_integral(int intervals) { return "integral midpoint " + std::to_string(intervals); }
 double forwards_of(const PassRun& run, int intervals) { return run.passes() * (intervals * kGradientForwards + kEnds); }
 
-double estimate_of(const PassRun& run, const std::vector<TypeStep>& steps, int intervals) {
+// anew: what is at hand is no help.
+double estimate_of(const PassRun& run, const std::vector<TypeStep>& steps, int intervals, bool anew) {
   double forwards = 0;
   for (const TypeStep& step : steps)
-    if (!run.at_hand || !run.at_hand(step.unit(name_of_integral(intervals)))) forwards += forwards_of(run, intervals);
+    if (anew || !run.at_hand || !run.at_hand(step.unit(name_of_integral(intervals)))) forwards += forwards_of(run, intervals);
   return forwards;
 }
 
 // The most that the budget allows.
-int intervals_of(const PassRun& run, const std::vector<TypeStep>& steps) {
+int intervals_of(const PassRun& run, const std::vector<TypeStep>& steps, bool anew) {
   int intervals = kMostIntervals;
-  while (intervals > kLeastIntervals && estimate_of(run, steps, intervals) > run.budget) --intervals;
+  while (intervals > kLeastIntervals && estimate_of(run, steps, intervals, anew) > run.budget) --intervals;
   return intervals;
 }
 
@@ -111,19 +112,24 @@ class PqiScore final : public PassScore {
 
   double estimate(const PassRun& run) const override {
     const std::vector<TypeStep> steps = type_steps(run);
-    return estimate_of(run, steps, intervals_of(run, steps));
+    return estimate_of(run, steps, intervals_of(run, steps, is_written(run)), is_written(run));
   }
 
   Result<PassRows> rows(const PassRun& run) const override {
     PassRows made;
     std::vector<TypeStep> steps = type_steps(run);
-    const int intervals = intervals_of(run, steps);
+    const bool written = is_written(run);
+    const int intervals = intervals_of(run, steps, written);
     if (intervals < kMostIntervals)
       made.notes.push_back(fmt::format("{} intervals instead of {}: the budget allows no more", intervals, kMostIntervals));
+    if (written) ASSAY_TRY(run.weights->expect(*this, matrices_of(run, steps)));
     MatrixTable table(run.layers);
     for (TypeStep& step : steps) {
-      const auto work = [&] { return make_integral(step, intervals, run.progress); };
-      ASSAY_ASSIGN(const std::string payload, run.unit(step.unit(name_of_integral(intervals)), work));
+      PqiSink sink;
+      if (written) sink = [&](const PathMatrix& matrix, std::span<const float> c) { return write(run, step.type(), matrix.tensor, c); };
+      const auto work = [&] { return make_integral(step, intervals, sink, run.progress); };
+      const std::string name = step.unit(name_of_integral(intervals));
+      ASSAY_ASSIGN(const std::string payload, written ? run.unit_anew(name, work) : run.unit(name, work));
       ASSAY_ASSIGN(const Integral integral, read_integral(payload));
       for (const auto& [tensor, value] : integral.matrices) table.add(tensor, {step.type(), value.*form_.value, 0});
       made.notes.push_back(closure_note(step, integral, intervals));
@@ -134,7 +140,29 @@ class PqiScore final : public PassScore {
     return made;
   }
 
+  // The sum over the path is taken before the absolute value, if any.
+  bool has_weight_values() const override { return form_.value == &PqiValue::contribution || form_.value == &PqiValue::abs_total; }
+
  private:
+  bool is_written(const PassRun& run) const { return run.weights != nullptr && run.weights->wants(*this); }
+
+  Status write(const PassRun& run, GgmlType type, const std::string& tensor, std::span<const float> c) const {
+    if (form_.value == &PqiValue::contribution) return run.weights->take(*this, type, tensor, c);
+    std::vector<float> sizes(c.size());
+    fill_weights(sizes, run.context.threads, [&](size_t i) { return std::fabs(static_cast<double>(c[i])); });
+    return run.weights->take(*this, type, tensor, sizes);
+  }
+
+  static std::vector<WeightedMatrix> matrices_of(const PassRun& run, const std::vector<TypeStep>& steps) {
+    std::vector<WeightedMatrix> all;
+    for (const LayerNumbers& layer : run.layers)
+      for (const MatrixShape& shape : layer.matrices) all.push_back({shape, {}});
+    for (const TypeStep& step : steps)
+      for (const MatrixShape& changed : step.matrices())
+        std::ranges::find(all, changed.tensor, [](const WeightedMatrix& one) { return one.shape.tensor; })->types.push_back(step.type());
+    return all;
+  }
+
   const Form& form_;
 };
 

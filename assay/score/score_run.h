@@ -61,6 +61,8 @@ class Score {
  public:
   virtual ~Score() = default;
   virtual ScoreInfo info() const = 0;
+  // A matrix's value is a sum over its weights, and the score gives the terms (weight_values.h).
+  virtual bool has_weight_values() const { return false; }
 };
 
 // Of the weights as they are. Layers come one at a time, -1 first, in ascending order.
@@ -82,6 +84,10 @@ class WeightScore : public Score {
 class MatrixScore : public WeightScore {
  public:
   virtual Result<double> value(const MatrixView& matrix, const ScoreContext& context) const = 0;
+  // The terms of value(), where has_weight_values(); out is laid out as the matrix.
+  virtual void weight_values(const MatrixView& matrix, const ScoreContext& context, std::span<float> out) const {
+    (void)matrix, (void)context, (void)out;
+  }
   Result<std::vector<double>> numbers(const LayerView& layer, const ScoreContext& context) const final;
   std::vector<ScoreRow> finish(std::span<const LayerNumbers> layers, const ScoreContext& context) const override;
 };
@@ -91,6 +97,11 @@ class ChangeScore : public Score {
  public:
   virtual Result<double> value(const MatrixView& matrix, GgmlType type, std::span<const float> change,
                                const ScoreContext& context) const = 0;
+  // The terms of value(), where has_weight_values(); out is laid out as the matrix.
+  virtual void weight_values(const MatrixView& matrix, std::span<const float> change, const ScoreContext& context,
+                             std::span<float> out) const {
+    (void)matrix, (void)change, (void)context, (void)out;
+  }
   virtual bool needs_importance() const { return false; }
 };
 

@@ -1,6 +1,9 @@
 // First order in the change d of the weights: sum g d, and the same without signs (methods.md 3.4).
+#include <cmath>
+
 #include "assay/score/gradient_kernels.h"
 #include "assay/score/gradient_scores.h"
+#include "assay/score/weight_values.h"
 
 namespace assay {
 namespace {
@@ -26,6 +29,15 @@ class Taylor1 : public GradientScore {
                        const ScoreContext& context) const override {
     const DotSums sums = dot_sums(gradient.mean, change, context.threads);
     return absolute_ ? sums.absolute_sum : sums.signed_sum;
+  }
+  bool has_weight_values() const override { return true; }
+  void weight_values(const MatrixView&, const GradientView& gradient, std::span<const float> change, const ScoreContext& context,
+                     std::span<float> out) const override {
+    const auto product = [&](size_t i) { return static_cast<double>(gradient.mean[i]) * static_cast<double>(change[i]); };
+    if (absolute_)
+      fill_weights(out, context.threads, [&](size_t i) { return std::fabs(product(i)); });
+    else
+      fill_weights(out, context.threads, product);
   }
 
  private:

@@ -2,6 +2,7 @@
 // the expected squared error of the product if the inputs are uncorrelated (methods.md 3.12).
 #include "assay/score/data_free_scores.h"
 #include "assay/score/fold_rows.h"
+#include "assay/score/weight_values.h"
 
 namespace assay {
 namespace {
@@ -21,6 +22,15 @@ double weighted_error(const MatrixView& matrix, std::span<const float> change, s
       .value;
 }
 
+// Its terms.
+void weighted_errors(const MatrixView& matrix, std::span<const float> change, std::span<const float> weights, int threads,
+                     std::span<float> out) {
+  fill_weights(out, threads, [&](size_t i) {
+    const double square = static_cast<double>(change[i]) * static_cast<double>(change[i]);
+    return weights.empty() ? square : static_cast<double>(weights[i % matrix.columns]) * square;
+  });
+}
+
 class WeightError : public ChangeScore {
  public:
   ScoreInfo info() const override {
@@ -32,6 +42,11 @@ class WeightError : public ChangeScore {
   }
   Result<double> value(const MatrixView& matrix, GgmlType, std::span<const float> change, const ScoreContext& context) const override {
     return weighted_error(matrix, change, {}, context.threads);
+  }
+  bool has_weight_values() const override { return true; }
+  void weight_values(const MatrixView& matrix, std::span<const float> change, const ScoreContext& context,
+                     std::span<float> out) const override {
+    weighted_errors(matrix, change, {}, context.threads, out);
   }
 };
 
@@ -48,6 +63,11 @@ class ImportanceError : public ChangeScore {
   bool needs_importance() const override { return true; }
   Result<double> value(const MatrixView& matrix, GgmlType, std::span<const float> change, const ScoreContext& context) const override {
     return weighted_error(matrix, change, matrix.importance, context.threads);
+  }
+  bool has_weight_values() const override { return true; }
+  void weight_values(const MatrixView& matrix, std::span<const float> change, const ScoreContext& context,
+                     std::span<float> out) const override {
+    weighted_errors(matrix, change, matrix.importance, context.threads, out);
   }
 };
 

@@ -1,9 +1,7 @@
 #include "assay/study/pqi_analysis.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <numeric>
 
 #include "assay/base/sum.h"
 #include "assay/probe/statistics.h"
@@ -12,9 +10,6 @@
 namespace assay {
 namespace {
 
-// The upper bits of a float without its sign order magnitudes: 8 of exponent, 10 of fraction.
-constexpr int kDroppedBits = 13;
-constexpr size_t kBins = size_t{1} << (31 - kDroppedBits);
 // Gauss converges within these to what float32 losses can show.
 constexpr int kMostGauss = 8;
 
@@ -35,46 +30,6 @@ PqiMeasure measure_of(const Interval& interval, bool known) {
 }
 
 }  // namespace
-
-TopShares::TopShares() : counts_(kBins), sums_(kBins) {}
-
-void TopShares::add(std::span<const float> values) {
-  for (const float value : values) {
-    const float size = std::fabs(value);
-    const size_t bin = std::bit_cast<uint32_t>(size) >> kDroppedBits;
-    ++counts_[bin];
-    sums_[bin] += static_cast<double>(size);
-  }
-  count_ += values.size();
-}
-
-void TopShares::merge(const TopShares& other) {
-  for (size_t i = 0; i < kBins; ++i) {
-    counts_[i] += other.counts_[i];
-    sums_[i] += other.sums_[i];
-  }
-  count_ += other.count_;
-}
-
-double TopShares::total() const {
-  CompensatedSum sum;
-  for (const double one : sums_) sum.add(one);
-  return sum.value();
-}
-
-double TopShares::share(double part) const {
-  const double all = total();
-  if (!(all > 0)) return 0;
-  double left = part * static_cast<double>(count_);
-  CompensatedSum held;
-  for (size_t i = kBins; i-- > 0 && left > 0;) {
-    const auto here = static_cast<double>(counts_[i]);
-    if (here == 0) continue;
-    held.add(sums_[i] * std::min(1.0, left / here));
-    left -= here;
-  }
-  return held.value() / all;
-}
 
 PqiMeasure window_ratio(std::span<const double> above, std::span<const double> below, std::span<const uint32_t> documents, uint64_t seed) {
   const std::vector<WindowSums> windows = windows_of(documents);
@@ -110,7 +65,7 @@ PqiMeasure curvature_of(std::span<const double> changes, std::span<const double>
 
 PqiAgreement agreement_of(std::string measure, std::string with, std::span<const double> a, std::span<const double> b) {
   PqiAgreement agreement{std::move(measure), std::move(with), spearman(a, b), {}};
-  for (const double part : kTopOverlaps) {
+  for (const double part : kTopParts) {
     const auto k = static_cast<size_t>(std::lround(part * static_cast<double>(a.size())));
     if (const auto overlap = top_k_overlap(a, b, k)) agreement.overlaps.emplace_back(part, *overlap);
   }

@@ -51,15 +51,15 @@ TEST_F(RecipeCommand, DiffCountsBytesAndDamage) {
   put_file(scratch / "other", "^blk\\.0\\.attn_q\\.weight$=q4_0\n^blk\\.3\\.ffn_up\\.weight$=q4_0\n");
   put_file(scratch / "table.json", R"({"estimator": "by hand", "rows": [{"name": "blk.0.attn_q.weight", "tensors": ["blk.0.attn_q.weight"],
     "cells": [{"type": "Q8_0", "damage": 0.25}, {"type": "Q4_0", "damage": 1.0}]}]})");
-  const auto moved = result("recipe diff " + lines() + " " + (scratch / "other") + " --model " + demo + " --table " + (scratch / "table.json") +
-                            " --figure " + (scratch / "moved.svg"));
+  const auto moved = result("recipe diff " + lines() + " " + (scratch / "other") + " --model " + demo + " --table " +
+                            (scratch / "table.json") + " --figure " + (scratch / "moved.svg"));
   ASSERT_EQ(moved["changes"].size(), 1u);
   EXPECT_EQ(moved["changes"][0]["tensor"], "blk.0.attn_q.weight");
   EXPECT_EQ(moved["bytes"], moved["changes"][0]["bytes"]);
   EXPECT_LT(moved["bytes"], 0);
   EXPECT_EQ(moved["damage"], 0.75);
   EXPECT_EQ(moved["moves"][0]["role"], "attn_q");
-  EXPECT_THAT(get_file(scratch / "moved.svg"), HasSubstr("damage moved"));
+  EXPECT_THAT(get_file(scratch / "moved.svg"), HasSubstr("predicted damage moved"));
 }
 
 TEST_F(RecipeCommand, FaultsWriteNothing) {
@@ -73,7 +73,8 @@ TEST_F(RecipeCommand, FaultsWriteNothing) {
   refused("^blk\\.0\\.atn_q\\.weight$=q8_0", "did you mean blk.0.attn_q.weight");
   refused("^blk\\.0\\.attn_q\\.weight$=q8_8", "did you mean");
   refused("attn_q=q8_0\nattn=q4_0", "by line 1 and q4_0 by line 2");
-  refused("assay_recipe: 1\nprovenance: {model_sha256: " + std::string(64, 'a') + "}\ntypes: {blk.0.attn_q.weight: q8_0}", "--force uses it");
+  refused("assay_recipe: 1\nprovenance: {model_sha256: " + std::string(64, 'a') + "}\ntypes: {blk.0.attn_q.weight: q8_0}",
+          "--force uses it");
   refused("assay_recipe: 1\nprediction: {damage: -1}\ntypes: {blk.0.attn_q.weight: q8_0}", "damage is -1");
   refused("{\"config\": " + std::string(1000, '[') + "}", "bad");
   EXPECT_EQ(run("recipe convert " + lines() + " " + (scratch / "out") + " --to ini").exit_code, 64);

@@ -75,6 +75,7 @@ TEST(Schema, EveryCommandsResultFits) {
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"score", model + " --scores zd,kurt_boost --by layer"},
+      {"score", model + " --scores zd,weight_norm --weights weights"},
       {"score", "--list"},
       {"compare", model + " --text " + evaluation +
                       " --chunks 1 --ctx 128 --types Q4_K --scores random,size,curvature --truth damage,removal,joint,plan"
@@ -82,11 +83,13 @@ TEST(Schema, EveryCommandsResultFits) {
       {"download", "owner/model README.md"},
       {"plan", model + " --table table.json --bpw 5.5"},
       {"plan", model + " --published kld_results.csv --group0 group0.csv --bpw 5"},
+      {"plan", model + " --table table.json --frontier"},
+      {"plan", model + " --table table.json --vram 24MiB --context 1024 --device-size ffn_=6MiB"},
       {"recipe", "convert q4.gguf recipe.yaml --to yaml --model " + model},
       {"recipe", "show recipe.yaml --model " + model},
       {"recipe", "diff q4.gguf reference.gguf --table table.json --model " + model},
       {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +
-                       " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K -o best.gguf"},
+                       " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K --guard " + calibration + " -o best.gguf"},
       {"eval", model + " --text " + evaluation + " --chunks 2 --store store"},
       {"status", "--store store --prune 30d"},
       {"export", "--store store"},

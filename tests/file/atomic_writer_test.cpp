@@ -48,6 +48,21 @@ TEST(AtomicWriter, NothingIsThereBeforeCommitAndAllAfter) {
   EXPECT_THAT(scratch.names(), ElementsAre("out"));
 }
 
+TEST(AtomicWriter, PlacesAreWrittenInAnyOrder) {
+  for (const uint64_t expected : {0, 12}) {  // not reserved, and reserved
+    const ScratchDirectory scratch;
+    auto writer = AtomicWriter::create(scratch / "out", {.expected_bytes = expected});
+    ASSERT_TRUE(writer) << writer.error().message;
+    ASSERT_TRUE(writer->write(std::string_view("head")));
+    ASSERT_TRUE(writer->write_at(10, testing_files::to_bytes("zz")));
+    EXPECT_EQ(writer->written(), 12u);
+    ASSERT_TRUE(writer->write_at(4, testing_files::to_bytes("aaa")));
+    EXPECT_EQ(writer->written(), 12u);
+    ASSERT_TRUE(writer->commit());
+    EXPECT_EQ(get_file(scratch / "out"), std::string("headaaa\0\0\0zz", 12));
+  }
+}
+
 TEST(AtomicWriter, WithoutCommitTheOldFileStays) {
   const ScratchDirectory scratch;
   put_file(scratch / "out", "old");

@@ -63,6 +63,28 @@ TEST(Optimize, NearestCodesNeedNoSecondMoments) {
   std::filesystem::remove(options.output);
 }
 
+// Another domain is measured too; a margin that cannot be kept makes the preset the result.
+TEST(Optimize, GuardsAnotherText) {
+  OptimizeOptions options = small_run(testing::TempDir() + "/assay-guard.gguf");
+  options.codes = Codes::kNearest;
+  options.windows.chunks = 4;
+  options.guards = {kDemo + "calibration.txt"};
+  const auto passed = assay_engine()->optimize(options, RunSettings{}, silent_progress());
+  ASSERT_TRUE(passed) << passed.error().message;
+  ASSERT_EQ(passed->guards.size(), 1u);
+  EXPECT_TRUE(passed->guards[0].passed);
+  EXPECT_TRUE(passed->accepted);
+  EXPECT_LT(passed->guards[0].change.value, 0);
+  EXPECT_NEAR(passed->guards[0].ours.mean_kl.value / passed->guards[0].preset.mean_kl.value - 1, passed->guards[0].change.value, 1e-9);
+  options.guard_margin = passed->guards[0].change.high - 0.01;  // stricter than what it reaches
+  const auto failed = assay_engine()->optimize(options, RunSettings{}, silent_progress());
+  ASSERT_TRUE(failed) << failed.error().message;
+  EXPECT_FALSE(failed->guards[0].passed);
+  EXPECT_FALSE(failed->accepted);
+  EXPECT_EQ(std::filesystem::file_size(options.output), failed->preset->bytes);
+  std::filesystem::remove(options.output);
+}
+
 TEST(Optimize, RefusesBeforeAnyWork) {
   OptimizeOptions options = small_run(kDemo + "calibration.txt");
   options.force = false;

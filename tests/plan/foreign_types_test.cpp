@@ -65,6 +65,15 @@ TEST(ForeignTypes, BitsPerWeightArePublishedOnes) {
   }
 }
 
+// What the tensor maps of GLM-4.5-Air give for 1,408 rows of 4,096: the blocks alone, without the scales of rows.
+TEST(ForeignTypes, BlocksAgreeWithPublishedMaps) {
+  const std::map<std::string, uint64_t> maps = {{"iq1_bn", 1171456},    {"iq1_kt", 1261568}, {"iq1_m_r4", 1261568}, {"iq2_bn_r4", 1441792},
+                                                {"iq2_ks", 1576960},    {"iq2_kl", 1937408}, {"iq3_ks", 2297856},   {"iq4_kss", 2883584},
+                                                {"iq5_ks_r4", 3784704}, {"q8_k_r8", 5812224}};
+  for (const auto& [name, blocks] : maps)
+    EXPECT_EQ(bytes(name.c_str(), {4096, 1408}), blocks + 1408u * find_type_size(name)->row_bytes) << name;
+}
+
 TEST(ForeignTypes, NamesAreUniqueInAnyCase) {
   std::set<std::string> names;
   for (const TypeSize& type : all_type_sizes()) EXPECT_TRUE(names.insert(lower_ascii(type.name)).second) << type.name;

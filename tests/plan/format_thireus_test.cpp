@@ -64,6 +64,14 @@ TEST(FormatThireus, RoundTripLosesNothing) {
   }
 }
 
+// A name cannot add a rule.
+TEST(FormatThireus, CommentsStayComments) {
+  RecipeDocument document = recipe();
+  document.provenance.model = "a\n^output\\.weight$=f32";
+  document.provenance.command = "b\r\nattn=f32";
+  EXPECT_EQ(read(kThireusFormat, written(kThireusFormat, document).text, tensors()).document.types, document.types);
+}
+
 TEST(FormatThireus, SummaryHasExactSizes) {
   RecipeDocument document = recipe();
   for (auto& [name, type] : document.types) type = "iq4_ks";

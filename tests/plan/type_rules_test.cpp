@@ -92,6 +92,15 @@ TEST(TypeRules, BadRules) {
   EXPECT_EQ(none.error().code, ErrorCode::kBadInput);
 }
 
+TEST(TypeRules, PatternsAreCounted) {
+  TypeRules list("mix", PatternCase::kKept);
+  Status status;
+  size_t taken = 0;
+  for (; status && taken < 5000; ++taken) status = list.add("attn", "q8_0", "line 1");
+  EXPECT_EQ(taken, 4097u);
+  EXPECT_THAT(status.error().message, HasSubstr("4,096 patterns"));
+}
+
 TEST(TypeRules, LowerCasing) {
   TypeRules lowered("mix", PatternCase::kLowered);
   ASSERT_TRUE(lowered.add("ATTN_V", "q8_0", "line 1"));

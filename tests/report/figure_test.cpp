@@ -83,6 +83,35 @@ TEST(Figure, PointsLieWhereTheAxesSay) {
   EXPECT_EQ(count_of(svg_of(figure), "class=\"datum\""), 3u);
 }
 
+Figure strips() {
+  Figure figure;
+  figure.title = "t";
+  figure.x = {"block", "", AxisScale::kCategories, {"0", "1", "2"}};
+  figure.y = {"", "", AxisScale::kCategories, {"attn_q", "ffn_up"}};
+  figure.series = {Cells{"MiB", {{0, 0, 2}, {2, 0, -1}, {1, 1, 0}}}};
+  return figure;
+}
+
+TEST(Figure, CellsAreColouredByTheirDistanceFromZero) {
+  const std::string svg = svg_of(strips());
+  EXPECT_EQ(count_of(svg, "class=\"datum\""), 3u);
+  EXPECT_THAT(svg, HasSubstr("MiB, 0, attn_q: 2"));
+  EXPECT_THAT(svg, HasSubstr("MiB, 2, attn_q: -1"));
+  EXPECT_THAT(svg, HasSubstr("Colours of &apos;MiB&apos;: blue -2, white 0, orange 2."));
+  EXPECT_EQ(count_of(svg, "#D55E00"), 2u);  // above 0 and 0 itself, which is white
+  EXPECT_EQ(count_of(svg, "#0072B2"), 1u);
+  EXPECT_EQ(count_of(svg, ">MiB<"), 0u);  // not in the legend
+  Figure numbers = strips();
+  numbers.x = {"block"};
+  EXPECT_THAT(refusal(numbers), HasSubstr("'MiB' need two axes with categories"));
+  Figure outside = strips();
+  std::get<Cells>(outside.series[0]).cells.push_back({3, 0, 1});
+  std::get<Cells>(outside.series[0]).cells.push_back({0, 1, kNaN});
+  const std::string rest = svg_of(outside);
+  EXPECT_EQ(count_of(rest, "class=\"datum\""), 3u);
+  EXPECT_THAT(rest, HasSubstr("1 cell (not finite), 1 cell (outside the categories)"));
+}
+
 TEST(Figure, TheSameDataAreTheSameBytes) {
   EXPECT_EQ(svg_of(examples::pruning()), svg_of(examples::pruning()));
   EXPECT_EQ(svg_of(examples::multiples()), svg_of(examples::multiples()));

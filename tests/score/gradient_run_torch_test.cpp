@@ -7,6 +7,7 @@
 #include "assay/score/gradient_run.h"
 #include "tests/base/map_unit_cache.h"
 #include "tests/model/tiny_models.h"
+#include "tests/score/map_weight_sink.h"
 #include "tests/score/path_model.h"
 
 namespace assay {
@@ -47,12 +48,14 @@ struct Work {
     for (auto& score : gradient_scores()) scores.push_back(std::move(score));
     for (const std::string& tensor : kTensors) requests.push_back({tensor, kTypes});
   }
-  Result<GradientScoreRun> run(UnitCache& units = no_unit_cache()) {
+  Result<GradientScoreRun> run(UnitCache& units = no_unit_cache(), WeightSink* weights = nullptr) {
+    GradientScoreOptions how;
+    how.weights = weights;
     const ChangeMaker changes = [&](const std::string& tensor, GgmlType type) -> Result<at::Tensor> {
       ++changes_made;
       return change_of(*network, tensor, type);
     };
-    return run_gradient_scores(*network, windows, scores, requests, changes, context, {}, silent_progress(), units);
+    return run_gradient_scores(*network, windows, scores, requests, changes, context, how, silent_progress(), units);
   }
 };
 
@@ -147,6 +150,33 @@ TEST(GradientRun, FinishedUnitsAreNotMadeAgain) {
     for (size_t r = 0; r < first->tables[s].rows.size(); ++r)
       for (size_t c = 0; c < first->tables[s].rows[r].cells.size(); ++c)
         EXPECT_EQ(first->tables[s].rows[r].cells[c].value, again->tables[s].rows[r].cells[c].value);
+}
+
+// Whoever takes values of single weights gets them although the units are finished, and they add up to the scores' values.
+TEST(GradientRun, WeightValuesAreMadeAnewAndAddUp) {
+  constexpr double kFloat = 1e-6;  // of the sum of sizes: values are rounded to float32
+  Work work;
+  testing_units::MapUnitCache units;
+  ASSERT_TRUE(work.run(units));
+  const auto kept = units.units;
+  testing_weights::MapWeightSink sink;
+  const auto run = work.run(units, &sink);
+  ASSERT_TRUE(run) << run.error().message;
+  EXPECT_EQ(units.units, kept);
+  sink.check();
+  size_t compared = 0;
+  for (const ScoreTable& table : run->tables)
+    for (const ScoreRow& row : table.rows)
+      for (const ScoreCell& cell : row.cells) {
+        const testing_weights::MapWeightSink::Key key{table.name, cell.type, row.name};
+        if (!sink.taken.contains(key)) continue;
+        const auto [sum, sizes] = sink.sums(key);
+        EXPECT_NEAR(sum, cell.value, kFloat * sizes) << table.name << " " << row.name;
+        ++compared;
+      }
+  // Five scores by type at two types, four without; three matrices.
+  EXPECT_EQ(compared, 3u * (5 * 2 + 4));
+  EXPECT_EQ(sink.taken.size(), compared);
 }
 
 }  // namespace

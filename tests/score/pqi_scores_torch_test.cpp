@@ -5,6 +5,7 @@
 
 #include "assay/score/path_scores.h"
 #include "assay/score/pqi.h"
+#include "tests/score/map_weight_sink.h"
 #include "tests/score/pass_case.h"
 
 namespace assay {
@@ -36,6 +37,40 @@ TEST(PqiScores, AreTheRowsOfOneIntegral) {
   const double change = loss_at(path, 1, spent)->loss - loss_at(path, 0, spent)->loss;
   EXPECT_GT(std::fabs(change), 1e-3);
   EXPECT_NEAR(sum_of(model.rows(*pqi_score(PqiForm::kSigned)), GgmlType::kQ4_0), change, 2e-3 * std::fabs(change) + 2e-6);
+}
+
+// Of the sum over the path and of its sizes; the c_i are float32 and added up step by step.
+TEST(PqiScores, GiveContributionsOfSingleWeights) {
+  constexpr double kFloat = 1e-5;
+  PassCase model;
+  model.budget = 2 * 2 * (4 * 3 + 2);
+  PassRun run = model.run();
+  testing_weights::MapWeightSink sink;
+  int anew = 0;
+  run.weights = &sink;
+  run.unit_anew = [&](const std::string& name, const std::function<Result<std::string>()>& make) {
+    ++anew;
+    return make_anew(model.units, name, make);
+  };
+  run.at_hand = [](const std::string&) { return true; };
+  for (const PqiForm form : {PqiForm::kTotal, PqiForm::kSigned}) {
+    const auto score = pqi_score(form);
+    const auto& pass = dynamic_cast<const PassScore&>(*score);
+    EXPECT_TRUE(score->has_weight_values());
+    EXPECT_DOUBLE_EQ(pass.estimate(run), model.budget);  // what is at hand is no help
+    const auto rows = pass.rows(run);
+    ASSERT_TRUE(rows) << rows.error().message;
+    for (const ScoreRow& row : rows->rows)
+      for (const ScoreCell& cell : row.cells) {
+        const auto [sum, sizes] = sink.sums({std::string(score->info().name), cell.type, row.name});
+        EXPECT_GT(sizes, 0) << row.name;
+        EXPECT_NEAR(sum, cell.value, kFloat * sizes) << row.name;
+      }
+  }
+  EXPECT_EQ(anew, 2 * 2);
+  sink.check();
+  EXPECT_FALSE(pqi_score(PqiForm::kPerStep)->has_weight_values());
+  EXPECT_FALSE(pqi_score(PqiForm::kPerSequence)->has_weight_values());
 }
 
 TEST(PqiScores, TakeFewerIntervalsForASmallBudget) {
