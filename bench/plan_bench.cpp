@@ -60,7 +60,7 @@ SolverProblem made(size_t groups, size_t types, double share) {
     least += items[0].bytes;
     most += items.back().bytes;
     problem.groups.push_back(std::move(items));
-    problem.types.emplace_back(types, T::kQ4_K);
+    problem.bits.emplace_back(types, 4.5);
     problem.weights.push_back(weight);
   }
   problem.budget = least + static_cast<uint64_t>(share * static_cast<double>(most - least));

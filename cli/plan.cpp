@@ -1,4 +1,4 @@
-// `assay plan`: a recipe from a damage table, or the whole curve of size against damage.
+// `assay plan`: a recipe from a damage table, or the whole curve of size against damage. Tables of others: plan_published.cpp.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include "assay/plan/solver.h"
 #include "assay/report/figure.h"
 #include "cli/command.h"
+#include "cli/plan_published.h"
 #include "cli/table.h"
 
 namespace assay::cli {
@@ -26,6 +27,7 @@ struct Options {
   std::vector<std::string> keep, types_of, at_least, device_sizes, fuse;
   std::string speeds, vram, kv_type = "f16";
   RuntimeRequest runtime;
+  PublishedPlanArguments published;
 };
 
 // REGEX=VALUE, split at the last '='.
@@ -219,8 +221,9 @@ std::string solver_help() {
 
 Run declare_plan(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, kModelHelp)->required();
-  app.add_option("--table", options->table, "damage table: JSON of sweep or score")->required();
+  app.add_option("model", options->model, kModelHelp);
+  CLI::Option* const own = app.add_option("--table", options->table, "damage table: JSON of sweep or score");
+  CLI::Option* const published = add_published_options(app, options->published);
   app.add_option("--output,-o", options->output, "recipe file to write (REGEX=TYPE lines)");
   app.add_option("--bpw", options->bpw, "bits per weight over all tensor bytes");
   app.add_option("--size", options->size, "file size: 700MiB, 30%");
@@ -243,7 +246,17 @@ Run declare_plan(CLI::App& app) {
   app.add_option("--solver", options->constraints.solver, solver_help())->capture_default_str();
   CLI::Option* frontier = app.add_flag("--frontier", options->frontier, "the whole curve of size against damage in place of one recipe");
   app.add_option("--figure", options->figure, "with --frontier: draw it, as .svg or .png")->needs(frontier);
+  for (const char* name :
+       {"--like", "--min-type", "--keep", "--types-of", "--at-least", "--device-size", "--fuse", "--speeds", "--vram", "--frontier"})
+    published->excludes(app.get_option(name));
+  published->excludes(own);
   return [options](Context& context) -> Result<Outcome> {
+    if (!options->published.table.empty())
+      return plan_published_tables(
+          options->published, {options->model, options->types, options->size, options->constraints.solver, options->output, options->bpw},
+          context);
+    if (options->model.empty() || options->table.empty())
+      return fail(ErrorCode::kUsage, {"plan", "needs a model and a table", "MODEL --table FILE, or --published FILE", ""});
     ASSAY_TRY(read_constraints(*options));
     ASSAY_ASSIGN(const auto kv_type, parse_types(options->kv_type));
     options->runtime.kv_type = kv_type[0];

@@ -190,12 +190,7 @@ Result<TypeDamage> read_table(const std::string& path, const std::vector<TensorI
   ASSAY_ASSIGN(const auto source, open_file(path));
   ASSAY_ASSIGN(const PublishedTable table, read_published_table(*source));
   std::vector<MappedTensor> map;
-  for (const TensorInfo& tensor : tensors)
-    map.push_back({tensor.name,
-                   {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims},
-                   find_type(tensor.type)->name,
-                   tensor.elements(),
-                   tensor.bytes});
+  for (const TensorInfo& tensor : tensors) map.push_back(mapped_tensor(tensor));
   return type_damage(table, map);
 }
 

@@ -63,7 +63,10 @@ const std::vector<Command>& all_commands() {
        "  assay compare demo/reference-9m --text demo/evaluation.txt --quick --results results/compare\n"
        "  assay compare demo/reference-9m --text demo/evaluation.txt --truth damage,removal,joint,plan --chunks 8\n",
        declare_compare},
-      {"plan", "types for a size from a damage table", "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n",
+      {"plan", "types for a size from a damage table",
+       "  assay plan demo/reference-9m --table table.json --bpw 4.5 -o recipe.txt\n"
+       "  assay plan --published kld_results.csv --group0 group0/kld_results.csv --map tensors.bf16.map --types iq2_ks,iq3_ks,iq4_ks "
+       "--bpw 3.1 -o model.recipe\n",
        declare_plan},
       {"recipe", "recipes of every format: shown, converted, compared",
        "  assay recipe show recipe.txt --model demo/reference-9m\n"

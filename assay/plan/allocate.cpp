@@ -239,10 +239,10 @@ class Allocation {
       std::iota(order[g].begin(), order[g].end(), size_t{0});
       std::stable_sort(order[g].begin(), order[g].end(), [&](size_t a, size_t b) { return groups_[g][a].bytes < groups_[g][b].bytes; });
       problem.groups.emplace_back();
-      problem.types.emplace_back();
+      problem.bits.emplace_back();
       for (const size_t i : order[g]) {
         problem.groups[g].push_back(groups_[g][i]);
-        problem.types[g].push_back(type_of(g, i));
+        problem.bits[g].push_back(bits_per_weight(type_of(g, i)));
       }
     }
     ASSAY_ASSIGN(const SolverAnswer answer, solver->solve(problem));

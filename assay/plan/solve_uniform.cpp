@@ -6,26 +6,17 @@
 #include "assay/plan/solver.h"
 
 namespace assay {
-namespace {
-
-double bits_of(GgmlType type) {
-  const GgmlTypeInfo* info = find_type(type);
-  return 8.0 * info->block_bytes / info->block_size;
-}
-
-}  // namespace
 
 Result<SolverAnswer> solve_uniform(const SolverProblem& problem) {
   ASSAY_ASSIGN(const std::vector<size_t> smallest, smallest_choice(problem));
   SolverAnswer best = answer_of(problem, smallest);
   std::set<double> sizes;
-  for (const auto& types : problem.types)
-    for (const GgmlType type : types) sizes.insert(bits_of(type));
+  for (const auto& group : problem.bits) sizes.insert(group.begin(), group.end());
   for (const double bits : sizes) {
     std::vector<size_t> choice = smallest;
     for (size_t g = 0; g < choice.size(); ++g)
-      for (size_t i = 0; i < problem.types[g].size(); ++i)
-        if (bits_of(problem.types[g][i]) <= bits) choice[g] = std::max(choice[g], i);
+      for (size_t i = 0; i < problem.bits[g].size(); ++i)
+        if (problem.bits[g][i] <= bits) choice[g] = std::max(choice[g], i);
     SolverAnswer answer = answer_of(problem, std::move(choice));
     answer.evaluations = best.evaluations + 1;
     if (answer.bytes > problem.budget) break;

@@ -9,16 +9,15 @@
 #include <vector>
 
 #include "assay/base/result.h"
-#include "assay/file/gguf.h"
 #include "assay/plan/knapsack.h"
 
 namespace assay {
 
 struct SolverProblem {
-  std::vector<KnapsackGroup> groups;         // items in ascending bytes
-  std::vector<std::vector<GgmlType>> types;  // of the items
-  std::vector<double> weights;               // RAMP's W_G, for its repair; empty: what the smallest item's damage is
-  uint64_t budget = 0;                       // bytes
+  std::vector<KnapsackGroup> groups;      // items in ascending bytes
+  std::vector<std::vector<double>> bits;  // per weight, of the items' types: what uniform means by one type
+  std::vector<double> weights;            // RAMP's W_G, for its repair; empty: what the smallest item's damage is
+  uint64_t budget = 0;                    // bytes
   uint64_t seed = 42;
 };
 

@@ -222,4 +222,12 @@ Result<TensorInfo> tensor_info(const MappedTensor& tensor) {
   return info;
 }
 
+MappedTensor mapped_tensor(const TensorInfo& tensor) {
+  return {tensor.name,
+          {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims},
+          find_type(tensor.type)->name,
+          tensor.elements(),
+          tensor.bytes};
+}
+
 }  // namespace assay

@@ -41,6 +41,7 @@ struct MappedTensor {
 Result<std::vector<MappedTensor>> read_tensor_map(const ByteSource& source);
 // As a file's header would name it; bytes are those of the map. Errors: kUnsupported, a type that is not ggml's.
 Result<TensorInfo> tensor_info(const MappedTensor& tensor);
+MappedTensor mapped_tensor(const TensorInfo& tensor);
 
 // A number that was measured once: of a tensor at a type, or of several of one block that were changed together.
 struct PublishedMeasurement {

@@ -82,6 +82,7 @@ TEST(Schema, EveryCommandsResultFits) {
                       " --recipes 9 --sizes 4.6"},
       {"download", "owner/model README.md"},
       {"plan", model + " --table table.json --bpw 5.5"},
+      {"plan", model + " --published kld_results.csv --group0 group0.csv --bpw 5"},
       {"plan", model + " --table table.json --frontier"},
       {"plan", model + " --table table.json --vram 24MiB --context 1024 --device-size ffn_=6MiB"},
       {"recipe", "convert q4.gguf recipe.yaml --to yaml --model " + model},
@@ -93,6 +94,8 @@ TEST(Schema, EveryCommandsResultFits) {
       {"status", "--store store --prune 30d"},
       {"export", "--store store"},
   };
+  std::ofstream(scratch / "kld_results.csv") << "QTYPE,blk.0.attn_q.weight,blk.3.ffn_up.weight\nq3_K,0.01,0.02\nq6_K,0.002,0.005\n";
+  std::ofstream(scratch / "group0.csv") << "QTYPE,group0\nq3_K,0.3\nq6_K,0.05\n";
   std::vector<std::string> arguments = {kSchema};
   std::set<std::string> covered;
   int number = 0;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "assay/base/random.h"
+#include "assay/file/gguf.h"
 
 namespace assay {
 namespace {
@@ -22,9 +23,11 @@ SolverProblem problem(size_t groups, uint64_t seed, double share) {
     const double weight = std::exp(2 * random.next_normal());
     const uint64_t blocks = 1 + random.next_below(4000);
     KnapsackGroup items;
+    made.bits.emplace_back();
     for (const T type : kTypes) {
       const GgmlTypeInfo* info = find_type(type);
       const double bits = 8.0 * info->block_bytes / info->block_size;
+      made.bits.back().push_back(bits);
       items.push_back(
           {blocks * 256 * info->block_bytes / info->block_size, weight * std::exp2(-2 * bits) * (1 + 0.3 * random.next_uniform())});
     }
@@ -32,7 +35,6 @@ SolverProblem problem(size_t groups, uint64_t seed, double share) {
     least += items[0].bytes;
     most += items.back().bytes;
     made.groups.push_back(std::move(items));
-    made.types.emplace_back(std::begin(kTypes), std::end(kTypes));
     made.weights.push_back(weight);
   }
   made.budget = least + static_cast<uint64_t>(share * static_cast<double>(most - least));
@@ -84,7 +86,7 @@ TEST(Solvers, OnManyGroups) {
 TEST(Solvers, GreedyTakesTheBestStepThatFits) {
   SolverProblem p;
   p.groups = {{{1, 10}, {5, 2}, {7, 1}}, {{1, 9}, {5, 3}}};
-  p.types = {{T::kIQ2_XXS, T::kQ4_K, T::kQ8_0}, {T::kIQ2_XXS, T::kQ4_K}};
+  p.bits = {{2, 4.5, 8.5}, {2, 4.5}};
   p.budget = 10;
   const auto greedy = solve_greedy(p);
   ASSERT_TRUE(greedy);
@@ -102,7 +104,7 @@ TEST(Solvers, GreedyTakesTheBestStepThatFits) {
 TEST(Solvers, GreedyDoesNotSeeBehindAPoorStep) {
   SolverProblem p;
   p.groups = {{{1, 10}, {3, 10}, {4, 0}}, {{1, 5}, {4, 4}}};
-  p.types = {{T::kIQ2_XXS, T::kQ4_K, T::kQ8_0}, {T::kIQ2_XXS, T::kQ4_K}};
+  p.bits = {{2, 4.5, 8.5}, {2, 4.5}};
   p.budget = 5;
   EXPECT_EQ(solve_greedy(p)->damage, 14);
   EXPECT_EQ(solve_exact(p)->damage, 5);
