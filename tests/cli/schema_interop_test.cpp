@@ -84,7 +84,7 @@ TEST(Schema, EveryCommandsResultFits) {
       {"plan", model + " --table table.json --bpw 5.5"},
       {"plan", model + " --published kld_results.csv --group0 group0.csv --bpw 5"},
       {"plan", model + " --table table.json --frontier"},
-      {"plan", model + " --table table.json --vram 24MiB --context 1024 --device-size ffn_=6MiB"},
+      {"plan", model + " --table table.json --vram 64MiB --context 512 --device-size ffn_=6MiB"},
       {"recipe", "convert q4.gguf recipe.yaml --to yaml --model " + model},
       {"recipe", "show recipe.yaml --model " + model},
       {"recipe", "diff q4.gguf reference.gguf --table table.json --model " + model},
