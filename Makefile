@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 BENCH_SHAPE ?= qwen2.5-0.5b
 BENCH_MODELS ?= build/models
 
-.PHONY: help setup build demo test test-all asan bench bench-encode bench-moves bench-text bench-model bench-curvature bench-scores bench-codes format tidy clean
+.PHONY: help setup build demo test test-all asan bench bench-encode bench-moves bench-text bench-model bench-curvature bench-scores bench-plans bench-codes format tidy clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ asan: setup ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build --preset asan -j $(JOBS)
 	@ctest --test-dir build/asan -LE slow --output-on-failure
 
-bench: bench-encode bench-moves bench-text bench-model bench-curvature bench-scores bench-codes ## all benchmarks, as ratios in one run
+bench: bench-encode bench-moves bench-text bench-model bench-curvature bench-scores bench-plans bench-codes ## all benchmarks, as ratios in one run
 
 bench-encode: setup ## encoders against ggml's
 	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
@@ -65,6 +65,11 @@ bench-curvature: build ## predicted damage against measured, and what it costs
 bench-scores: build ## what sensitivity scores cost, in evaluations of the same windows
 	@cmake --build --preset release --target score_bench -j $(JOBS)
 	$(BUILD)/bin/score_bench costs 10
+
+bench-plans: setup ## solvers and proxy evaluations
+	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
+	@cmake --build --preset release --target plan_bench -j $(JOBS)
+	$(BUILD)/bin/plan_bench
 
 bench-codes: build ## codes chosen under second moments against nearest ones, at equal bytes
 	@cmake --build --preset release --target codes_bench -j $(JOBS)
