@@ -52,7 +52,7 @@ TEST(ScoreCommand, RefusesWhatCannotBeScored) {
   std::string text(header, ' ');
   std::ifstream in(file, std::ios::binary);
   in.seekg(sizeof header).read(text.data(), static_cast<std::streamsize>(header));
-  const json& tensor = json::parse(text)["model.layers.3.mlp.up_proj.weight"];
+  const json tensor = json::parse(text)["model.layers.3.mlp.up_proj.weight"];
   ASSERT_EQ(tensor["dtype"], "BF16");
   const uint16_t nan = 0x7fc0;
   std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
