@@ -148,10 +148,9 @@ Run declare_optimize(CLI::App& app) {
       options->constraints.min_type = least[0];
     }
     for (const std::string& rule : extra->keep) {
-      const size_t equals = rule.rfind('=');
-      if (equals == std::string::npos) return fail(ErrorCode::kUsage, {"--keep '" + printable(rule) + "'", "has no '='", "REGEX=TYPE", ""});
-      ASSAY_ASSIGN(const auto type, parse_types(rule.substr(equals + 1)));
-      options->constraints.keep.emplace_back(rule.substr(0, equals), type[0]);
+      ASSAY_ASSIGN(const auto parts, rule_of("--keep", rule));
+      ASSAY_ASSIGN(const auto type, parse_types(parts.second));
+      options->constraints.keep.emplace_back(parts.first, type[0]);
     }
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_TRY(locate_text(options->calibration, context));

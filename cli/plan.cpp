@@ -30,13 +30,6 @@ struct Options {
   PublishedPlanArguments published;
 };
 
-// REGEX=VALUE, split at the last '='.
-Result<std::pair<std::string, std::string>> rule_of(const std::string& option, const std::string& rule) {
-  const size_t equals = rule.rfind('=');
-  if (equals == std::string::npos) return fail(ErrorCode::kUsage, {option + " '" + printable(rule) + "'", "has no '='", "REGEX=VALUE", ""});
-  return std::pair(rule.substr(0, equals), rule.substr(equals + 1));
-}
-
 Status read_constraints(Options& options) {
   AllocateConstraints& constraints = options.constraints;
   if (!options.types.empty()) {

@@ -23,6 +23,12 @@ std::shared_ptr<TextOptions> add_text_options(CLI::App& app, bool with_path) {
   return options;
 }
 
+Result<std::pair<std::string, std::string>> rule_of(const std::string& option, const std::string& rule) {
+  const size_t equals = rule.rfind('=');
+  if (equals == std::string::npos) return fail(ErrorCode::kUsage, {option + " '" + printable(rule) + "'", "has no '='", "REGEX=VALUE", ""});
+  return std::pair(rule.substr(0, equals), rule.substr(equals + 1));
+}
+
 Result<std::vector<GgmlType>> parse_types(const std::string& list) {
   std::vector<GgmlType> types;
   for (const std::string& name : split(list, ',')) {

@@ -5,14 +5,10 @@
 #include <set>
 
 #include "assay/file/tensor_role.h"
+#include "assay/score/score_lookup.h"
 
 namespace assay {
 namespace {
-
-double bits_of(GgmlType type) {
-  const GgmlTypeInfo& info = *find_type(type);
-  return 8.0 * static_cast<double>(info.block_bytes) / static_cast<double>(info.block_size);
-}
 
 // Rows by role, in file order.
 std::map<Role, std::vector<DamageRow*>> rows_by_role(DamageTable& table) {
@@ -67,7 +63,7 @@ Status predict_chosen(const OpenModel& model, std::span<const Window> windows, C
     std::vector<GgmlType> types;
     for (const DamageCell& cell : row.cells)
       if (source.covers(row.name, cell.type)) types.push_back(cell.type);
-    std::stable_sort(types.begin(), types.end(), [](GgmlType a, GgmlType b) { return bits_of(a) < bits_of(b); });
+    std::stable_sort(types.begin(), types.end(), [](GgmlType a, GgmlType b) { return bits_per_weight(a) < bits_per_weight(b); });
     const auto at = std::find(types.begin(), types.end(), chosen->second);
     if (at == types.end()) continue;
     CurvatureRequest request{row.name, {*at}};

@@ -17,14 +17,10 @@
 #include "assay/plan/limited_solver.h"
 #include "assay/plan/solver.h"
 #include "assay/quant/codec.h"
+#include "assay/score/score_lookup.h"
 
 namespace assay {
 namespace {
-
-double bits_per_weight(GgmlType type) {
-  const GgmlTypeInfo* info = find_type(type);
-  return 8.0 * info->block_bytes / info->block_size;
-}
 
 template <class Value>
 struct NameRule {

@@ -24,11 +24,7 @@ class DeltaLoss final : public PassScore {
   }
   std::string family() const override { return kPathFamily; }
 
-  double estimate(const PassRun& run) const override {
-    double forwards = 0;
-    for (const TypeStep& step : type_steps(run)) forwards += step.estimate(kPoints);
-    return forwards;
-  }
+  double estimate(const PassRun& run) const override { return estimate_of_steps(run, kPoints); }
 
   Result<PassRows> rows(const PassRun& run) const override {
     PassRows made;

@@ -46,6 +46,8 @@ class TypeStep {
 
 // A step of each target type that some matrix can hold.
 std::vector<TypeStep> type_steps(const PassRun& run);
+// Forwards of a window that these points of all of them still take.
+double estimate_of_steps(const PassRun& run, std::span<const double> ts);
 
 // A row per matrix of the run, to be filled with cells, and where it is.
 class MatrixTable {

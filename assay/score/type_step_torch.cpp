@@ -111,6 +111,12 @@ std::vector<TypeStep> type_steps(const PassRun& run) {
   return steps;
 }
 
+double estimate_of_steps(const PassRun& run, std::span<const double> ts) {
+  double forwards = 0;
+  for (const TypeStep& step : type_steps(run)) forwards += step.estimate(ts);
+  return forwards;
+}
+
 MatrixTable::MatrixTable(std::span<const LayerNumbers> layers) {
   for (const LayerNumbers& layer : layers)
     for (const MatrixShape& matrix : layer.matrices) {
