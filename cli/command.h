@@ -88,8 +88,9 @@ struct TextOptions {
 std::shared_ptr<TextOptions> add_text_options(CLI::App& app, bool with_path = true);
 // "Q4_K,Q6_K" -> types; kUsage names the unknown one.
 Result<std::vector<GgmlType>> parse_types(const std::string& list);
-// REGEX=VALUE of an option, split at the last '='.
-Result<std::pair<std::string, std::string>> rule_of(const std::string& option, const std::string& rule);
+// A rule of an option, split at the last '='. `form`: what it should look like.
+Result<std::pair<std::string, std::string>> rule_of(const std::string& option, const std::string& rule,
+                                                    const std::string& form = "REGEX=TYPE");
 // How many units of work a run found finished and how many it did, for `run` of the envelope.
 void add_units(const UnitCounts& units, Outcome& outcome);
 // value and its interval as an array of two.

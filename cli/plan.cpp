@@ -50,12 +50,12 @@ Status read_constraints(Options& options) {
     constraints.at_least.emplace_back(parts.first, type[0]);
   }
   for (const std::string& rule : options.types_of) {
-    ASSAY_ASSIGN(const auto parts, rule_of("--types-of", rule));
+    ASSAY_ASSIGN(const auto parts, rule_of("--types-of", rule, "REGEX=TYPE,TYPE"));
     ASSAY_ASSIGN(auto types, parse_types(parts.second));
     constraints.types_of.emplace_back(parts.first, std::move(types));
   }
   for (const std::string& rule : options.device_sizes) {
-    ASSAY_ASSIGN(const auto parts, rule_of("--device-size", rule));
+    ASSAY_ASSIGN(const auto parts, rule_of("--device-size", rule, "REGEX=SIZE"));
     ASSAY_ASSIGN(const uint64_t bytes, parse_size(parts.second));
     constraints.device_bytes.emplace_back(parts.first, bytes);
   }

@@ -23,9 +23,9 @@ std::shared_ptr<TextOptions> add_text_options(CLI::App& app, bool with_path) {
   return options;
 }
 
-Result<std::pair<std::string, std::string>> rule_of(const std::string& option, const std::string& rule) {
+Result<std::pair<std::string, std::string>> rule_of(const std::string& option, const std::string& rule, const std::string& form) {
   const size_t equals = rule.rfind('=');
-  if (equals == std::string::npos) return fail(ErrorCode::kUsage, {option + " '" + printable(rule) + "'", "has no '='", "REGEX=VALUE", ""});
+  if (equals == std::string::npos) return fail(ErrorCode::kUsage, {option + " '" + printable(rule) + "'", "has no '='", form, ""});
   return std::pair(rule.substr(0, equals), rule.substr(equals + 1));
 }
 
