@@ -32,6 +32,11 @@ Json variant_json(const ProbedVariant& variant) {
           {"forward_equivalents", variant.forward_equivalents}};
 }
 
+// With --against: in the table and the JSON.
+std::string change_text(const Interval& change) {
+  return fmt::format("{:+.1f} % [{:+.1f}, {:+.1f}]", 100 * change.value, 100 * change.low, 100 * change.high);
+}
+
 Json group_json(const ProbedGroup& group, const ProbeResult& result) {
   Json members = Json::array();
   for (const size_t member : group.members) members.push_back(result.variants[member].name);
@@ -63,8 +68,10 @@ std::string cost_text(const ProbeResult& result, const std::optional<StopRule>& 
   return text;
 }
 
-std::string text_of(const ProbeResult& result, const std::optional<StopRule>& until) {
+std::string text_of(const ProbeResult& result, const ProbeOptions& options) {
+  const auto& until = options.until;
   std::vector<std::string> columns = {"variant", "KL (nats per token)", "ln(ppl ratio)", "flips", "forward passes"};
+  if (!options.against.empty()) columns.push_back("KL against " + printable(options.against));
   if (until) columns.insert(columns.end(), {"windows", "place"});
   Table table(columns);
   size_t below = 0, broken = 0;
@@ -76,6 +83,7 @@ std::string text_of(const ProbeResult& result, const std::optional<StopRule>& un
         printable(variant.name), variant.below_floor ? "< floor" : with_interval(variant.kl),
         variant.below_floor ? "" : fmt::format("{:+.4g}{}", variant.nll_difference.value, variant.non_finite ? " (not finite)" : ""),
         fmt::format("{:.2f} %", 100 * variant.flip_rate.value), fmt::format("{:.2f}", variant.forward_equivalents)};
+    if (!options.against.empty()) row.push_back(change_text(variant.change));
     if (until) row.insert(row.end(), {std::to_string(variant.windows), std::to_string(variant.place)});
     table.add(row);
   }
@@ -180,7 +188,12 @@ Status measure(const Options& options, Context& context, Outcome& outcome) {
     if (std::find(outcome.inputs.begin(), outcome.inputs.end(), path) == outcome.inputs.end()) outcome.inputs.push_back(path);
   outcome.noise_floor = result.noise_floor;
   Json variants = Json::array(), groups = Json::array();
-  for (const ProbedVariant& variant : result.variants) variants.push_back(variant_json(variant));
+  for (const ProbedVariant& variant : result.variants) {
+    variants.push_back(variant_json(variant));
+    if (options.probe.against.empty()) continue;
+    variants.back()["change"] = variant.change.value;
+    variants.back()["change_ci95"] = interval_json(variant.change);
+  }
   for (const ProbedGroup& group : result.groups) groups.push_back(group_json(group, result));
   outcome.result.update({{"variants", std::move(variants)},
                          {"groups", std::move(groups)},
@@ -191,6 +204,7 @@ Status measure(const Options& options, Context& context, Outcome& outcome) {
                          {"documents", result.documents},
                          {"interval", result.interval_unit},
                          {"forward_equivalents", result.forward_equivalents}});
+  if (!options.probe.against.empty()) outcome.result["against"] = options.probe.against;
   if (const auto& until = options.probe.until)
     outcome.result["until"] = {{"rule", until->kind == StopRule::Kind::kWidth ? "ci" : "rank-stable"},
                                {"width", until->width},
@@ -198,7 +212,7 @@ Status measure(const Options& options, Context& context, Outcome& outcome) {
                                {"all_forward_equivalents", result.all_forward_equivalents}};
   outcome.run_facts = {{"measured_seconds", result.seconds}};
   add_units(result.units, outcome);
-  outcome.text += text_of(result, options.probe.until);
+  outcome.text += text_of(result, options.probe);
   return {};
 }
 
@@ -209,11 +223,14 @@ Run declare_probe(CLI::App& app) {
   app.add_option("model", options->probe.model, "GGUF file or Hugging Face directory")->required();
   app.add_option("--variants", options->probe.variants, "JSON or YAML file of variants and families (docs/variants.md)")->required();
   app.add_option("--layers", options->layers, "layers of the families that name none, e.g. 0-5,9");
+  app.add_option("--against", options->probe.against,
+                 "compare every variant with this one, window by window: change of mean KL with its interval");
   app.add_option("--samples-per-matrix", options->probe.samples, "weights or bytes that sampling families draw from each matrix");
   app.add_option(
-      "--until", options->until,
-      "stop measuring a variant when it is settled: ci=0.1 (interval within 10 %) or rank-stable (its place); error=0.01 after a "
-      "comma for another error rate than 0.05");
+         "--until", options->until,
+         "stop measuring a variant when it is settled: ci=0.1 (interval within 10 %) or rank-stable (its place); error=0.01 after a "
+         "comma for another error rate than 0.05")
+      ->excludes(app.get_option("--against"));
   app.add_option("--imatrix", options->probe.imatrix, "importance matrix for the encoders");
   CLI::Option* write =
       app.add_option("--write", options->write, "save one variant as a GGUF that llama.cpp loads; without --text nothing is measured");

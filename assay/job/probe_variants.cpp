@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "assay/base/nearest_names.h"
 #include "assay/base/sha256.h"
 #include "assay/base/text.h"
 #include "assay/job/inputs.h"
@@ -42,6 +43,24 @@ Interval two_sided(const std::vector<size_t>& members, const ObservedVariants& o
                           return 0.5 * (std::fabs(mean_of(a.nll_difference, a)) + std::fabs(mean_of(b.nll_difference, b)));
                         },
                         {kResamples, seed});
+}
+
+// Mean KL of one / the other's - 1.
+Interval change_of(std::span<const WindowSums> own, std::span<const WindowSums> other, uint64_t seed) {
+  return bootstrap_pair(own, other, [](const WindowSums& a, const WindowSums& b) { return mean_of(a.kl, a) / mean_of(b.kl, b) - 1; },
+                        {kResamples, seed});
+}
+
+// The place of the variant that all are compared with; none: as many as there are.
+Result<size_t> find_reference(const std::vector<Variant>& variants, const std::string& name) {
+  if (name.empty()) return variants.size();
+  for (size_t v = 0; v < variants.size(); ++v)
+    if (variants[v].name == name) return v;
+  std::vector<std::string> names;
+  for (const Variant& variant : variants) names.push_back(variant.name);
+  return fail(ErrorCode::kUsage,
+              {"--against '" + printable(name) + "'", "is no variant of the file", "",
+               nearest_names(name, names, 5).empty() ? "" : "did you mean " + join(nearest_names(name, names, 5), ", ") + "?"});
 }
 
 // What the windows of one variant say of a mean per token.
@@ -101,6 +120,7 @@ Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSetting
   ASSAY_ASSIGN(const std::shared_ptr<const Checkpoint> checkpoint, Checkpoint::open(options.model));
   ASSAY_ASSIGN(const Hyper hyper, parse_hyper(checkpoint->metadata(), checkpoint->find("output.weight") != nullptr));
   ASSAY_ASSIGN(const VariantSet set, expand(file, ModelShape(hyper, checkpoint->tensors())));
+  ASSAY_ASSIGN(const size_t reference, find_reference(set.variants, options.against));
   ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
   ASSAY_ASSIGN(const ProbeSet probe, open_windows(options.text, model));
   ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
@@ -151,6 +171,7 @@ Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSetting
     probed.kl = intervals(windows, kl_of);
     probed.nll_difference = intervals(windows, nll_difference_of);
     probed.flip_rate = intervals(windows, flips_of);
+    if (reference < observed.size()) probed.change = change_of(windows, observed[reference], settings.seed);
     probed.ppl_ratio = std::exp(probed.nll_difference.value);
     probed.below_floor = probed.kl.value < result.noise_floor;
     for (const WindowSums& window : windows) probed.non_finite += window.non_finite;

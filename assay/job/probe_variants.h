@@ -23,6 +23,7 @@ struct ProbeOptions {
   std::vector<LayerRange> layers;   // for every family that names none; empty: all
   std::optional<uint64_t> samples;  // for every sampling family, in place of its own
   std::optional<StopRule> until;    // measure each variant on as many windows as settle it; empty: on all
+  std::string against;              // a variant's name: each is compared with it, window by window; empty: none
 };
 
 struct ProbedVariant {
@@ -34,6 +35,7 @@ struct ProbedVariant {
   double forward_equivalents = 0;  // on one window
   uint64_t windows = 0;            // measured
   uint64_t place = 0;              // among the variants by mean KL, 1 the greatest
+  Interval change;                 // mean KL / that of ProbeOptions::against - 1, windows paired, clustered by document
 };
 
 struct ProbedGroup {
