@@ -11,6 +11,7 @@
 #include "assay/plan/solver.h"
 #include "assay/report/figure.h"
 #include "cli/command.h"
+#include "cli/plan_proxy.h"
 #include "cli/plan_published.h"
 #include "cli/table.h"
 
@@ -28,6 +29,7 @@ struct Options {
   std::string speeds, vram, kv_type = "f16";
   RuntimeRequest runtime;
   PublishedPlanArguments published;
+  ProxyArguments proxy;
 };
 
 Status read_constraints(Options& options) {
@@ -74,12 +76,21 @@ Status read_constraints(Options& options) {
   return {};
 }
 
+std::vector<std::string> inputs_of(const Options& options) {
+  std::vector<std::string> inputs = {options.model};
+  for (const std::string& path : {options.table, options.proxy.facts, options.proxy.errors, options.proxy.measured})
+    if (!path.empty()) inputs.push_back(path);
+  return inputs;
+}
+
 Json upgrade_json(const PlanUpgrade& one) {
   return {
       {"row", one.row}, {"from", find_type(one.from)->name}, {"to", find_type(one.to)->name}, {"bytes", one.bytes}, {"saved", one.saved}};
 }
 
-Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, const DamageTable& table, const Common& common) {
+// `proxy`: what the table was made from; none: a damage table.
+Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, const DamageTable& table, const ProxyObjective* proxy,
+                         const Common& common) {
   BudgetRequest budget;
   if (options.bpw > 0) budget.bpw = options.bpw;
   if (!options.size.empty()) budget.size = options.size;
@@ -99,7 +110,7 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
   ASSAY_ASSIGN(const uint64_t bytes, budget_bytes(checkpoint, budget, {}));
   ASSAY_ASSIGN(const Plan plan, allocate(checkpoint, table, bytes, options.constraints, {}));
   Outcome outcome;
-  outcome.inputs = {options.model, options.table};
+  outcome.inputs = inputs_of(options);
   Json recipe = Json::object(), next = Json::array();
   Table lines({"tensor", "type"}), upgrades({"next upgrade", "from", "to", "bytes", "damage saved", "per MiB"});
   for (const auto& [name, type] : plan.recipe.types) {
@@ -145,6 +156,7 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
   }
   outcome.text += fmt::format("one MiB more would save {:.4g} (shadow price)\n", plan.lambda * kMiB);
   if (!plan.next.empty()) outcome.text += upgrades.text();
+  if (proxy != nullptr) ASSAY_TRY(proxy->describe(plan.recipe, outcome));
   for (const std::string& warning : plan.warnings) outcome.text += warning + "\n";
   if (!options.output.empty()) ASSAY_TRY(write_text_file(options.output, to_text(plan.recipe), {common.force, outcome.inputs, 0}));
   return outcome;
@@ -173,7 +185,7 @@ Figure figure_of(const Frontier& frontier, const std::string& title) {
 Result<Outcome> plan_curve(const Options& options, const Checkpoint& checkpoint, const DamageTable& table, const Common& common) {
   ASSAY_ASSIGN(const Frontier frontier, plan_frontier(checkpoint, table, options.constraints, {}));
   Outcome outcome;
-  outcome.inputs = {options.model, options.table};
+  outcome.inputs = inputs_of(options);
   Json points = Json::array();
   for (const FrontierPoint& point : frontier.points) {
     Json json = {{"bytes", point.file_bytes}, {"bpw", point.bpw}, {"damage", point.damage}};
@@ -243,13 +255,16 @@ Run declare_plan(CLI::App& app) {
        {"--like", "--min-type", "--keep", "--types-of", "--at-least", "--device-size", "--fuse", "--speeds", "--vram", "--frontier"})
     published->excludes(app.get_option(name));
   published->excludes(own);
+  own->excludes(add_proxy_options(app, options->proxy)->excludes(published));
   return [options](Context& context) -> Result<Outcome> {
     if (!options->published.table.empty())
       return plan_published_tables(
           options->published, {options->model, options->types, options->size, options->constraints.solver, options->output, options->bpw},
           context);
-    if (options->model.empty() || options->table.empty())
-      return fail(ErrorCode::kUsage, {"plan", "needs a model and a table", "MODEL --table FILE, or --published FILE", ""});
+    const bool by_proxy = !options->proxy.facts.empty();
+    if (options->model.empty() || (options->table.empty() && !by_proxy))
+      return fail(ErrorCode::kUsage,
+                  {"plan", "needs a model and a table", "MODEL --table FILE, MODEL --proxy FILE, or --published FILE", ""});
     ASSAY_TRY(read_constraints(*options));
     ASSAY_ASSIGN(const auto kv_type, parse_types(options->kv_type));
     options->runtime.kv_type = kv_type[0];
@@ -257,10 +272,17 @@ Run declare_plan(CLI::App& app) {
     (void)known;
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
-    ASSAY_ASSIGN(const std::string text, read_text_file(options->table));
-    ASSAY_ASSIGN(const DamageTable table, damage_table_from_json(text));
+    std::optional<ProxyObjective> proxy;
+    DamageTable table;
+    if (by_proxy) {
+      ASSAY_ASSIGN(proxy, ProxyObjective::open(options->proxy, *checkpoint, options->constraints.types));
+      table = proxy->table();
+    } else {
+      ASSAY_ASSIGN(const std::string text, read_text_file(options->table));
+      ASSAY_ASSIGN(table, damage_table_from_json(text));
+    }
     return options->frontier ? plan_curve(*options, *checkpoint, table, context.common)
-                             : plan_one(*options, *checkpoint, table, context.common);
+                             : plan_one(*options, *checkpoint, table, proxy ? &*proxy : nullptr, context.common);
   };
 }
 
