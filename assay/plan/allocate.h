@@ -73,16 +73,16 @@ struct Plan {
   Recipe recipe;  // every matrix of the model
   uint64_t file_bytes = 0, tensor_bytes = 0, budget_bytes = 0;
   double bpw = 0;
-  double predicted_damage = 0;    // sum over the table's rows, nats per token
-  double bound = 0;               // no recipe within the budget and the constraints has less, by this table
-  double gap = 0;                 // (predicted - bound) / predicted
-  double relaxed_bound = 0;       // the Lagrangian bound
-  double lambda = 0;              // nats per token that one byte more would save
-  bool exact = false;             // proven optimal
-  std::vector<PlanLimit> limits;  // devices, time
-  std::vector<PlanRow> rows;      // in the table's order, those that share a type as one
+  double predicted_damage = 0;                   // sum over the table's rows, nats per token
+  double bound = 0;                              // no recipe within the budget and the constraints has less, by this table
+  double gap = 0;                                // (predicted - bound) / predicted
+  double relaxed_bound = 0;                      // the Lagrangian bound
+  double lambda = 0;                             // nats per token that one byte more would save
+  bool exact = false;                            // proven optimal
+  std::vector<PlanLimit> limits;                 // devices, time
+  std::vector<PlanRow> rows;                     // in the table's order, those that share a type as one
   std::optional<PlanInteractions> interactions;  // where the plan counts them: then predicted_damage and bound do too
-  std::vector<PlanUpgrade> next;  // what a larger budget would buy first, most damage saved per byte first; at most 5
+  std::vector<PlanUpgrade> next;                 // what a larger budget would buy first, most damage saved per byte first; at most 5
   std::vector<std::string> warnings;
 };
 

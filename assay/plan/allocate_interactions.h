@@ -16,7 +16,7 @@ namespace assay {
 // the cell's damage is 0 (a row left as it is).
 using TermsOf = std::function<std::span<const float>(const std::string& row, GgmlType type)>;
 
-// As allocate(), by damages and terms together: predicted_damage, bound, rows' shares and upgrades count interactions, `interactions` says
+// As allocate(), by damages and terms together: predicted_damage, bound and upgrades count interactions (rows do not), `interactions` says
 // how much they are. Terms of rows that share a type (`fused`) add up; rows that --keep settles act on the others all the same.
 // Errors: those of allocate(); kUsage (several limits, a solver but "exact"); kMismatch (no terms for a cell), kBadInput (terms of another
 // length, or not finite).

@@ -10,7 +10,7 @@
 
 namespace assay {
 
-// Sum of products, in double. Of equal lengths.
+// Sum of products, in double. `b` is as long as `a` at least.
 double dot(std::span<const float> a, std::span<const float> b);
 double dot(std::span<const float> a, std::span<const double> b);
 
@@ -35,9 +35,11 @@ class InteractionObjective {
 
   const std::vector<double>& fixed_sum() const { return fixed_sum_; }  // terms of what is decided; empty: zeros
   double fixed_own() const { return fixed_own_; }
-
   // Sums of the terms of a choice, what is fixed too.
   std::vector<double> sum(std::span<const size_t> choice) const;
+  double own(std::span<const size_t> choice) const;
+  // The terms of every item of every group times `with`, one after another. The same whatever `threads` (0: all).
+  std::vector<double> products(std::span<const double> with, int threads = 0) const;
   double damage(std::span<const size_t> choice) const;     // with interactions
   double separable(std::span<const size_t> choice) const;  // without those between groups; what is fixed counts as one group
 
@@ -56,15 +58,15 @@ class InteractionChoice {
   InteractionChoice(const InteractionObjective& objective, std::vector<size_t> choice);
   const std::vector<size_t>& choice() const { return choice_; }
   const std::vector<double>& sum() const { return sum_; }
-  double damage() const;
   // Damage more if `group` took `item`: exact, one product with the sum and one with the item it has.
   double change(size_t group, size_t item) const;
+  void changes(size_t group, std::span<double> out) const;  // of all its items
   // The products of two groups' changes, which their two changes leave out.
   double cross(size_t group_a, size_t item_a, size_t group_b, size_t item_b) const;
   void move(size_t group, size_t item);
 
  private:
-  const InteractionObjective& objective_;
+  const InteractionObjective* objective_;
   std::vector<size_t> choice_;
   std::vector<double> sum_;
 };
