@@ -106,7 +106,7 @@ Result<Plan> allocate_with_interactions(const Checkpoint& checkpoint, const Dama
   std::vector<KnapsackGroup> groups = problem.groups();
   for (size_t g = 0; g < groups.size(); ++g) {
     std::vector<double> changes(groups[g].size());
-    state.changes(g, changes);
+    state.changes(g, state.products_with_own(g), changes);
     for (size_t i = 0; i < changes.size(); ++i) groups[g][i].damage = changes[i];
   }
   plan.next = problem.upgrades(solved.choice, groups);

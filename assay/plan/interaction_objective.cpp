@@ -122,14 +122,20 @@ double InteractionObjective::separable(std::span<const size_t> choice) const {
 InteractionChoice::InteractionChoice(const InteractionObjective& objective, std::vector<size_t> choice)
     : objective_(&objective), choice_(std::move(choice)), sum_(objective.sum(choice_)) {}
 
-void InteractionChoice::changes(size_t group, std::span<double> out) const {
+std::vector<double> InteractionChoice::products_with_own(size_t group) const {
+  std::vector<double> products;
+  for (size_t i = 0; i < objective_->items(group); ++i)
+    products.push_back(dot(objective_->terms_of(group, i), objective_->terms_of(group, choice_[group])));
+  return products;
+}
+
+void InteractionChoice::changes(size_t group, std::span<const double> with_own, std::span<double> out) const {
   const size_t now = choice_[group];
-  const auto terms = objective_->terms_of(group, now);
-  const double rest = dot(terms, sum_) - objective_->square(group, now);  // its product with all others
-  for (size_t i = 0; i < out.size(); ++i) {
-    const auto other = objective_->terms_of(group, i);
-    out[i] = i == now ? 0 : objective_->alone(group, i) - objective_->alone(group, now) + dot(other, sum_) - dot(other, terms) - rest;
-  }
+  const double rest = dot(objective_->terms_of(group, now), sum_) - objective_->square(group, now);  // its product with all others
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = i == now ? 0
+                      : objective_->alone(group, i) - objective_->alone(group, now) + dot(objective_->terms_of(group, i), sum_) -
+                            with_own[i] - rest;
 }
 
 double InteractionChoice::change(size_t group, size_t item) const {

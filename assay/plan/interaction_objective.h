@@ -60,7 +60,9 @@ class InteractionChoice {
   const std::vector<double>& sum() const { return sum_; }
   // Damage more if `group` took `item`: exact, one product with the sum and one with the item it has.
   double change(size_t group, size_t item) const;
-  void changes(size_t group, std::span<double> out) const;  // of all its items
+  // Of all its items. `with_own`: their products with the terms of what it has.
+  std::vector<double> products_with_own(size_t group) const;
+  void changes(size_t group, std::span<const double> with_own, std::span<double> out) const;
   // The products of two groups' changes, which their two changes leave out.
   double cross(size_t group_a, size_t item_a, size_t group_b, size_t item_b) const;
   void move(size_t group, size_t item);

@@ -9,7 +9,7 @@
 namespace assay {
 namespace {
 
-constexpr double kImproves = 1e-11;  // of the damage: less is rounding
+constexpr size_t kPairsOfAGroup = 8;  // where not all are examined: so many times the groups, most promising first
 
 // A group's change to an item, at some choice.
 struct Change {
@@ -18,7 +18,7 @@ struct Change {
   double damage = 0;  // more
 };
 struct Pair {
-  Change a, b;
+  Change a, b;        // the same: one change
   double damage = 0;  // more, by both
 };
 
@@ -26,18 +26,16 @@ class LocalSearch {
  public:
   LocalSearch(const InteractionObjective& objective, const std::vector<std::vector<uint64_t>>& bytes, uint64_t budget,
               std::vector<size_t> start, const InteractionOptions& options)
-      : objective_(objective), bytes_(bytes), options_(options), state_(objective, std::move(start)) {
+      : objective_(objective), bytes_(bytes), options_(options), state_(objective, std::move(start)), with_own_(bytes.size()) {
     uint64_t used = 0;
     for (size_t g = 0; g < bytes.size(); ++g) used += bytes[g][state_.choice()[g]];
     left_ = static_cast<int64_t>(budget - used);
-    enough_ = kImproves * std::fabs(objective.damage(state_.choice()));
+    enough_ = options.least_gain * std::fabs(objective.damage(state_.choice()));
   }
 
   InteractionSearch run() {
-    do {
-      while (sweep()) {
-      }
-    } while (exchange());
+    while (round()) {
+    }
     result_.choice = state_.choice();
     result_.damage = objective_.damage(result_.choice);
     return std::move(result_);
@@ -51,33 +49,17 @@ class LocalSearch {
   void take(size_t g, size_t i) {
     left_ -= more_bytes(g, i);
     state_.move(g, i);
+    with_own_[g].clear();
     ++result_.moves;
-  }
-
-  // The best change of each group that fits, taken at once. True if any was.
-  bool sweep() {
-    bool any = false;
-    std::vector<double> changes;
-    for (size_t g = 0; g < objective_.groups(); ++g) {
-      changes.resize(objective_.items(g));
-      state_.changes(g, changes);
-      result_.evaluations += changes.size() - 1;
-      size_t best = state_.choice()[g];
-      for (size_t i = 0; i < changes.size(); ++i)
-        if (more_bytes(g, i) <= left_ && changes[i] < changes[best] - enough_) best = i;
-      if (best == state_.choice()[g]) continue;
-      take(g, best);
-      any = true;
-    }
-    return any;
   }
 
   // All changes of single groups, by groups.
   std::vector<Change> changes() {
     std::vector<std::vector<double>> damages(objective_.groups());
     parallel_for(damages.size(), options_.threads, [&](size_t g) {
+      if (with_own_[g].empty()) with_own_[g] = state_.products_with_own(g);
       damages[g].resize(objective_.items(g));
-      state_.changes(g, damages[g]);
+      state_.changes(g, with_own_[g], damages[g]);
     });
     std::vector<Change> all;
     for (size_t g = 0; g < damages.size(); ++g)
@@ -122,32 +104,40 @@ class LocalSearch {
       for (const uint32_t k : cheapest[static_cast<size_t>(end - freeing.begin()) - 1])
         if (freeing[k].group != grows.group) pairs.push_back({grows, freeing[k], grows.damage + freeing[k].damage});
     }
+    std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.damage < b.damage; });
+    pairs.resize(std::min(pairs.size(), kPairsOfAGroup * objective_.groups()));
     return pairs;
   }
 
-  // Pairs of changes, most damage saved first, as long as they still save. True if any was taken.
-  bool exchange() {
+  double change_by(const Pair& pair) const {
+    const Change &a = pair.a, &b = pair.b;
+    if (a.group == b.group) return state_.change(a.group, a.item);
+    return state_.change(a.group, a.item) + state_.change(b.group, b.item) + state_.cross(a.group, a.item, b.group, b.item);
+  }
+
+  // Single changes and pairs, most damage saved first, as long as they still save and fit. True if any was taken.
+  bool round() {
     const std::vector<Change> single = changes();
     result_.all_pairs = single.size() * single.size() / 2 <= options_.all_pairs;
-    std::vector<Pair> pairs = result_.all_pairs ? all_pairs(single) : promising_pairs(single);
-    parallel_for(pairs.size(), options_.threads,
-                 [&](size_t p) { pairs[p].damage += state_.cross(pairs[p].a.group, pairs[p].a.item, pairs[p].b.group, pairs[p].b.item); });
-    result_.evaluations += pairs.size();
-    std::erase_if(pairs, [&](const Pair& pair) { return pair.damage >= -enough_; });
-    std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.damage < b.damage; });
+    std::vector<Pair> moves = result_.all_pairs ? all_pairs(single) : promising_pairs(single);
+    parallel_for(moves.size(), options_.threads,
+                 [&](size_t p) { moves[p].damage += state_.cross(moves[p].a.group, moves[p].a.item, moves[p].b.group, moves[p].b.item); });
+    result_.evaluations += moves.size();
+    for (const Change& change : single)
+      if (change.bytes <= left_) moves.push_back({change, change, change.damage});
+    std::erase_if(moves, [&](const Pair& move) { return move.damage >= -enough_; });
+    std::stable_sort(moves.begin(), moves.end(), [](const Pair& a, const Pair& b) { return a.damage < b.damage; });
     bool any = false;
-    for (const Pair& pair : pairs) {
-      const Change &a = pair.a, &b = pair.b;
+    for (const Pair& move : moves) {
+      const Change &a = move.a, &b = move.b;
       if (a.item == state_.choice()[a.group] || b.item == state_.choice()[b.group]) continue;
-      if (more_bytes(a.group, a.item) + more_bytes(b.group, b.item) > left_) continue;
-      if (any) {
+      if (more_bytes(a.group, a.item) + (a.group == b.group ? 0 : more_bytes(b.group, b.item)) > left_) continue;
+      if (any) {  // else it is as it was evaluated
         ++result_.evaluations;
-        const double damage =
-            state_.change(a.group, a.item) + state_.change(b.group, b.item) + state_.cross(a.group, a.item, b.group, b.item);
-        if (damage >= -enough_) continue;
+        if (change_by(move) >= -enough_) continue;
       }
       take(a.group, a.item);
-      take(b.group, b.item);
+      if (a.group != b.group) take(b.group, b.item);
       any = true;
     }
     return any;
@@ -157,8 +147,9 @@ class LocalSearch {
   const std::vector<std::vector<uint64_t>>& bytes_;
   const InteractionOptions& options_;
   InteractionChoice state_;
-  int64_t left_ = 0;   // bytes
-  double enough_ = 0;  // a change must save more
+  std::vector<std::vector<double>> with_own_;  // of each group: its items' products with what it has; empty: not known
+  int64_t left_ = 0;                           // bytes
+  double enough_ = 0;                          // a change must save more
   InteractionSearch result_;
 };
 

@@ -1,6 +1,6 @@
-// Local search of the interaction objective: from a choice within the budget to one that no examined move improves. Single changes, best
-// of each group in the groups' order, until none helps; then pairs (one grows, one shrinks; all pairs where few enough), most promising
-// first, each evaluated again before it is taken. Internal to plan/: solve_interactions.h calls it.
+// Local search of the interaction objective: from a choice within the budget to one that no examined move improves. In rounds: all single
+// changes and pairs of changes are evaluated (of pairs, where there are many, one that grows and saves with the cheapest that free enough),
+// then taken, most damage saved first, each evaluated again before. Internal to plan/: solve_interactions.h calls it.
 #pragma once
 
 #include <cstdint>

@@ -57,7 +57,7 @@ class InteractionSolver {
     const auto at = std::upper_bound(met_.begin(), met_.end(), damage, [](double value, const Met& one) { return value < one.damage; });
     if (at != met_.begin() && (at - 1)->choice == choice) return damage;
     met_.insert(at, {damage, choice});
-    if (met_.size() > static_cast<size_t>(std::max(0, options_.starts))) met_.pop_back();
+    if (met_.size() > static_cast<size_t>(std::max(1, options_.starts))) met_.pop_back();
     return damage;
   }
 
@@ -120,9 +120,13 @@ class InteractionSolver {
   }
 
   void search(const std::vector<size_t>& separable) {
-    std::vector<std::vector<size_t>> starts = {separable};
-    for (const Met& met : met_)
-      if (met.choice != separable) starts.push_back(met.choice);
+    uint64_t cells = 0;
+    for (size_t g = 0; g < bytes_.size(); ++g) cells += objective_.items(g);
+    std::vector<std::vector<size_t>> starts = {met_.front().choice};
+    if (cells * objective_.terms() <= options_.many_terms) {
+      for (size_t m = 1; m < met_.size(); ++m) starts.push_back(met_[m].choice);
+      if (std::find(starts.begin(), starts.end(), separable) == starts.end()) starts.push_back(separable);
+    }
     solution_.damage = std::numeric_limits<double>::infinity();
     for (std::vector<size_t>& start : starts) {
       InteractionSearch found = search_interactions(objective_, bytes_, budget_, std::move(start), options_);

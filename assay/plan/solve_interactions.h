@@ -15,12 +15,14 @@
 namespace assay {
 
 struct InteractionOptions {
-  int bound_steps = 40;          // each a product with every cell's terms and a knapsack
-  int starts = 3;                // best choices met, searched from, beside the separable optimum
-  uint64_t all_pairs = 100'000;  // up to so many pairs of changes, all are examined; above, the most promising partners of each
-  size_t partners = 4;           // then: so many
-  size_t max_states = 500'000;   // of the exact knapsacks at both ends (knapsack.h)
-  int threads = 0;               // 0: all
+  int bound_steps = 40;              // each a product with every cell's terms and a knapsack
+  int starts = 6;                    // best choices met, searched from, beside the separable optimum
+  uint64_t many_terms = 20'000'000;  // terms of all cells: where there are more, only the best choice is searched from
+  uint64_t all_pairs = 100'000;      // up to so many pairs of changes, all are examined; above, the most promising partners of each
+  size_t partners = 4;               // then: so many
+  double least_gain = 1e-7;          // of the damage: moves that save less are not taken; below 1e-12 is rounding
+  size_t max_states = 500'000;       // of the exact knapsacks at both ends (knapsack.h)
+  int threads = 0;                   // 0: all
 };
 
 struct InteractionSolution {
