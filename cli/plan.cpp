@@ -11,6 +11,7 @@
 #include "assay/plan/solver.h"
 #include "assay/report/figure.h"
 #include "cli/command.h"
+#include "cli/plan_objectives.h"
 #include "cli/plan_published.h"
 #include "cli/table.h"
 
@@ -20,14 +21,22 @@ namespace {
 constexpr double kMiB = 1 << 20;
 
 struct Options {
-  std::string model, table, output, types, min_type, size, like, figure;
+  std::string model, output, types, min_type, size, like, figure;
   double bpw = 0;
   bool frontier = false;
   AllocateConstraints constraints;
   std::vector<std::string> keep, types_of, at_least, device_sizes, fuse;
   std::string speeds, vram, kv_type = "f16";
   RuntimeRequest runtime;
+  ObjectiveArguments objective;
   PublishedPlanArguments published;
+  // The files that are read.
+  std::vector<std::string> inputs() const {
+    std::vector<std::string> files = {model};
+    files.insert(files.end(), objective.tables.begin(), objective.tables.end());
+    if (!objective.interactions.empty()) files.push_back(objective.interactions);
+    return files;
+  }
 };
 
 Status read_constraints(Options& options) {
@@ -79,7 +88,7 @@ Json upgrade_json(const PlanUpgrade& one) {
       {"row", one.row}, {"from", find_type(one.from)->name}, {"to", find_type(one.to)->name}, {"bytes", one.bytes}, {"saved", one.saved}};
 }
 
-Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, const DamageTable& table, const Common& common) {
+Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, const Common& common) {
   BudgetRequest budget;
   if (options.bpw > 0) budget.bpw = options.bpw;
   if (!options.size.empty()) budget.size = options.size;
@@ -97,9 +106,10 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
     budget.size = std::to_string(device - runtime.total());
   }
   ASSAY_ASSIGN(const uint64_t bytes, budget_bytes(checkpoint, budget, {}));
-  ASSAY_ASSIGN(const Plan plan, allocate(checkpoint, table, bytes, options.constraints, {}));
+  ASSAY_ASSIGN(const ObjectivePlan made, plan_by_objective(options.objective, checkpoint, bytes, options.constraints));
+  const Plan& plan = made.plan;
   Outcome outcome;
-  outcome.inputs = {options.model, options.table};
+  outcome.inputs = options.inputs();
   Json recipe = Json::object(), next = Json::array();
   Table lines({"tensor", "type"}), upgrades({"next upgrade", "from", "to", "bytes", "damage saved", "per MiB"});
   for (const auto& [name, type] : plan.recipe.types) {
@@ -122,10 +132,12 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
                     {"exact", plan.exact},
                     {"per_mib", plan.lambda * kMiB},
                     {"next", std::move(next)}};
-  outcome.text =
-      lines.text() + fmt::format("{} of {} bytes, {:.4f} bits per weight; predicted damage {:.6g}, bound {:.6g}, gap {:.4f} %{}\n",
-                                 group_digits(plan.file_bytes), group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage,
-                                 plan.bound, 100 * plan.gap, plan.exact ? " (proven optimal)" : "");
+  outcome.result.update(made.facts);
+  outcome.text = lines.text() +
+                 fmt::format("{} of {} bytes, {:.4f} bits per weight; predicted damage {:.6g}, bound {:.6g}, gap {:.4f} %{}\n",
+                             group_digits(plan.file_bytes), group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage, plan.bound,
+                             100 * plan.gap, plan.exact ? " (proven optimal)" : "") +
+                 made.text;
   Json limits = Json::array();
   for (const PlanLimit& limit : plan.limits) {
     limits.push_back({{"name", limit.name}, {"used", limit.used}, {"most", limit.most}, {"price", limit.price}});
@@ -170,10 +182,11 @@ Figure figure_of(const Frontier& frontier, const std::string& title) {
   return figure;
 }
 
-Result<Outcome> plan_curve(const Options& options, const Checkpoint& checkpoint, const DamageTable& table, const Common& common) {
+Result<Outcome> plan_curve(const Options& options, const Checkpoint& checkpoint, const Common& common) {
+  ASSAY_ASSIGN(const DamageTable table, table_of_objective(options.objective));
   ASSAY_ASSIGN(const Frontier frontier, plan_frontier(checkpoint, table, options.constraints, {}));
   Outcome outcome;
-  outcome.inputs = {options.model, options.table};
+  outcome.inputs = options.inputs();
   Json points = Json::array();
   for (const FrontierPoint& point : frontier.points) {
     Json json = {{"bytes", point.file_bytes}, {"bpw", point.bpw}, {"damage", point.damage}};
@@ -215,7 +228,7 @@ std::string solver_help() {
 Run declare_plan(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, kModelHelp);
-  CLI::Option* const own = app.add_option("--table", options->table, "damage table: JSON of sweep or score");
+  CLI::Option* const own = add_objective_options(app, options->objective);
   CLI::Option* const published = add_published_options(app, options->published);
   app.add_option("--output,-o", options->output, "recipe file to write (REGEX=TYPE lines)");
   app.add_option("--bpw", options->bpw, "bits per weight over all tensor bytes");
@@ -248,7 +261,7 @@ Run declare_plan(CLI::App& app) {
       return plan_published_tables(
           options->published, {options->model, options->types, options->size, options->constraints.solver, options->output, options->bpw},
           context);
-    if (options->model.empty() || options->table.empty())
+    if (options->model.empty() || options->objective.tables.empty())
       return fail(ErrorCode::kUsage, {"plan", "needs a model and a table", "MODEL --table FILE, or --published FILE", ""});
     ASSAY_TRY(read_constraints(*options));
     ASSAY_ASSIGN(const auto kv_type, parse_types(options->kv_type));
@@ -257,10 +270,7 @@ Run declare_plan(CLI::App& app) {
     (void)known;
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
-    ASSAY_ASSIGN(const std::string text, read_text_file(options->table));
-    ASSAY_ASSIGN(const DamageTable table, damage_table_from_json(text));
-    return options->frontier ? plan_curve(*options, *checkpoint, table, context.common)
-                             : plan_one(*options, *checkpoint, table, context.common);
+    return options->frontier ? plan_curve(*options, *checkpoint, context.common) : plan_one(*options, *checkpoint, context.common);
   };
 }
 

@@ -19,9 +19,9 @@ Status same_hash(const std::string& path, const std::map<std::string, std::strin
                  const std::string& what) {
   const auto found = metadata.find(key);
   if (found == metadata.end() || found->second.empty() || own.empty() || found->second == own) return {};
-  return fail(ErrorCode::kMismatch, {path, "was made with another " + what,
-                                     printable(found->second.substr(0, 12)) + "... and not " + own.substr(0, 12) + "...",
-                                     "both come from one run of score"});
+  return fail(ErrorCode::kMismatch,
+              {path, "was made with another " + what, printable(found->second.substr(0, 12)) + "... and not " + own.substr(0, 12) + "...",
+               "both come from one run of score"});
 }
 
 }  // namespace
@@ -56,7 +56,8 @@ Result<TermsFile> TermsFile::read(const std::string& path, const DamageTable& ta
         return fail(ErrorCode::kMismatch, {who, "is not there", "the table has a damage for it", "the terms of another table?"});
       }
       if (info->dtype != "F32" || info->shape.size() != 1)
-        return fail(ErrorCode::kBadInput, {who, fmt::format("is {} with {} dimensions", info->dtype, info->shape.size()), "F32 with one", ""});
+        return fail(ErrorCode::kBadInput,
+                    {who, fmt::format("is {} with {} dimensions", info->dtype, info->shape.size()), "F32 with one", ""});
       if (made.length_ == 0) made.length_ = info->shape[0];
       if (info->shape[0] != made.length_ || made.length_ == 0)
         return fail(ErrorCode::kBadInput,

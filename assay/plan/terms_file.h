@@ -22,8 +22,8 @@ std::string terms_name(const std::string& row, GgmlType type);
 class TermsWriter {
  public:
   // `terms`: of every cell of the table. `facts`: more metadata. Errors: those of SafetensorsWriter.
-  static Result<TermsWriter> create(const std::string& path, const DamageTable& table, size_t terms, std::map<std::string, std::string> facts,
-                                    const OutputOptions& options);
+  static Result<TermsWriter> create(const std::string& path, const DamageTable& table, size_t terms,
+                                    std::map<std::string, std::string> facts, const OutputOptions& options);
   Status write(const std::string& row, GgmlType type, std::span<const float> terms) { return file_.write(terms_name(row, type), terms); }
   uint64_t bytes() const { return file_.bytes(); }
   Status commit() { return file_.commit(); }  // kInternal: a cell was not written
