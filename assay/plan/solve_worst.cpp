@@ -34,7 +34,10 @@ class WorstSolver {
 
   Result<WorstSolution> solve() {
     ASSAY_TRY(climb());
-    while (improve()) {
+    for (Met& met : met_) {
+      while (improve(met)) {
+      }
+      if (met.damage < best_.damage) best_.damage = met.damage, best_.damages = met.damages, best_.choice = met.choice;
     }
     best_.bound = std::min(bound_, best_.damage);
     return std::move(best_);
@@ -52,11 +55,21 @@ class WorstSolver {
     return sums;
   }
 
-  // Keeps a choice if none before was as good.
+  struct Met {
+    double damage = 0;
+    std::vector<double> damages;
+    std::vector<size_t> choice;
+  };
+
+  // Keeps a choice if it is among the best met. Returns its damages.
   std::vector<double> take(std::vector<size_t> choice) {
     std::vector<double> sums = damages(choice);
     const double worst = *std::max_element(sums.begin(), sums.end());
-    if (worst <= best_.damage) best_.damage = worst, best_.damages = sums, best_.choice = std::move(choice);
+    const auto same = [&](const Met& one) { return one.choice == choice; };
+    if (std::any_of(met_.begin(), met_.end(), same)) return sums;
+    const auto at = std::upper_bound(met_.begin(), met_.end(), worst, [](double value, const Met& one) { return value < one.damage; });
+    met_.insert(at, {worst, sums, std::move(choice)});
+    if (met_.size() > static_cast<size_t>(std::max(1, options_.starts))) met_.pop_back();
     return sums;
   }
 
@@ -103,7 +116,7 @@ class WorstSolver {
       for (const double one : slope) mean += one / static_cast<double>(domains);
       for (const double one : slope) norm += (one - mean) * (one - mean);
       if (norm <= 0) break;  // all domains alike: nothing to shift
-      const double step = length * std::max(best_.damage - value, 1e-9 * std::fabs(best_.damage)) / norm;
+      const double step = length * std::max(met_[0].damage - value, 1e-9 * std::fabs(met_[0].damage)) / norm;
       for (size_t d = 0; d < domains; ++d) weights[d] += step * (slope[d] - mean);
       weights = on_simplex(std::move(weights));
     }
@@ -120,9 +133,9 @@ class WorstSolver {
   };
 
   // The change of one group or of two that leaves least in the worst domain. False: none does better.
-  bool improve() {
+  bool improve(Met& met) const {
     const size_t domains = problem_.damages.size();
-    std::vector<size_t>& choice = best_.choice;
+    std::vector<size_t>& choice = met.choice;
     std::vector<Change> changes;
     std::vector<double> more;  // [change][domain]
     auto left = static_cast<int64_t>(problem_.budget);
@@ -134,12 +147,12 @@ class WorstSolver {
         for (size_t d = 0; d < domains; ++d) more.push_back(problem_.damages[d][g][i] - problem_.damages[d][g][choice[g]]);
       }
     }
-    double least = best_.damage * (1 - kImproves);
+    double least = met.damage * (1 - kImproves);
     const Change *first = nullptr, *second = nullptr;
     for (size_t a = 0; a < changes.size(); ++a) {
       if (changes[a].bytes > left) continue;
       double worst = -std::numeric_limits<double>::infinity();
-      for (size_t d = 0; d < domains; ++d) worst = std::max(worst, best_.damages[d] + more[a * domains + d]);
+      for (size_t d = 0; d < domains; ++d) worst = std::max(worst, met.damages[d] + more[a * domains + d]);
       if (worst < least) least = worst, first = &changes[a];
     }
     if (changes.size() * changes.size() / 2 <= options_.all_pairs)
@@ -147,20 +160,21 @@ class WorstSolver {
         for (size_t b = a + 1; b < changes.size(); ++b) {
           if (changes[a].group == changes[b].group || changes[a].bytes + changes[b].bytes > left) continue;
           double worst = -std::numeric_limits<double>::infinity();
-          for (size_t d = 0; d < domains; ++d) worst = std::max(worst, best_.damages[d] + more[a * domains + d] + more[b * domains + d]);
+          for (size_t d = 0; d < domains; ++d) worst = std::max(worst, met.damages[d] + more[a * domains + d] + more[b * domains + d]);
           if (worst < least) least = worst, first = &changes[a], second = &changes[b];
         }
     if (first == nullptr) return false;
     choice[first->group] = first->item;
     if (second != nullptr) choice[second->group] = second->item;
-    best_.damages = damages(choice);
-    best_.damage = *std::max_element(best_.damages.begin(), best_.damages.end());
+    met.damages = damages(choice);
+    met.damage = *std::max_element(met.damages.begin(), met.damages.end());
     return true;
   }
 
   const WorstProblem& problem_;
   const WorstOptions& options_;
   double bound_ = -std::numeric_limits<double>::infinity();
+  std::vector<Met> met_;  // best first
   WorstSolution best_;
 };
 

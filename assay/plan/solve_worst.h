@@ -29,6 +29,7 @@ struct WorstSolution {
 };
 
 struct WorstOptions {
+  int starts = 12;                 // best recipes of those, improved
   int rounds = 150;                // of the bound
   uint64_t all_pairs = 4'000'000;  // pairs of changes up to which all are examined; above, changes of one group alone
   size_t max_states = 500'000;     // of the knapsack at the best weights (knapsack.h)

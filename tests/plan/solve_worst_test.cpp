@@ -80,7 +80,9 @@ TEST(SolveWorst, AgainstAllChoices) {
         ++problems;
         optimal += found->damage <= best + close;
         gap = std::max(gap, found->damage / best - 1);
-        if (domains == 1) EXPECT_NEAR(found->damage, best, close);  // one domain is the knapsack
+        if (domains == 1) {
+          EXPECT_NEAR(found->damage, best, close);  // one domain is the knapsack
+        }
       }
   EXPECT_GE(optimal, problems * 85 / 100) << gap;
   EXPECT_LT(gap, 0.1);
