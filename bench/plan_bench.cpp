@@ -1,4 +1,5 @@
-// Planning: proxy evaluations per second, and each solver on RAMP's problem and on a large one. usage: plan_bench
+// Planning: proxy evaluations per second, and each solver on RAMP's problem and on a large one; with interactions (0.5 GB).
+// usage: plan_bench [interactions]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,8 +7,10 @@
 #include <cmath>
 
 #include "assay/base/random.h"
+#include "assay/plan/interaction_search.h"
 #include "assay/plan/knapsack_hull.h"
 #include "assay/plan/proxy_loss.h"
+#include "assay/plan/solve_interactions.h"
 #include "assay/plan/solver.h"
 
 namespace {
@@ -115,9 +118,47 @@ void solvers(size_t groups, size_t types) {
   fmt::print("  frontier: {:.2f} ms, {} points\n", 1e3 * taken, points);
 }
 
+// Terms that all groups share in part, as if the types' errors were independent.
+void interactions(size_t groups, size_t types, size_t terms) {
+  const SolverProblem problem = made(groups, types, 0.35);
+  InteractionObjective objective(terms);
+  std::vector<std::vector<uint64_t>> bytes(groups);
+  CounterRandom random(3, 3);
+  std::vector<float> common(terms), values(terms);
+  for (float& value : common) value = static_cast<float>(random.next_normal());
+  for (size_t g = 0; g < groups; ++g) {
+    objective.add_group(types);
+    for (size_t i = 0; i < types; ++i) {
+      const double damage = problem.groups[g][i].damage;
+      const double size = std::sqrt(2 * damage / static_cast<double>(terms));
+      for (size_t t = 0; t < terms; ++t)
+        values[t] = static_cast<float>(size * (0.1 * static_cast<double>(common[t]) + std::sqrt(3.0) * (2 * random.next_uniform() - 1)));
+      objective.add_member(i, damage, values);
+      bytes[g].push_back(problem.groups[g][i].bytes);
+    }
+  }
+  InteractionSolution solved;
+  const double taken = seconds([&] { solved = *solve_interactions(objective, bytes, problem.budget); });
+  InteractionOptions no_bound;
+  no_bound.bound_steps = 0;
+  const double without = seconds([&] { solve_interactions(objective, bytes, problem.budget, no_bound); });
+  std::vector<size_t> separable = solve_knapsack(problem.groups, problem.budget)->choice;
+  const double search = seconds([&] { search_interactions(objective, bytes, problem.budget, separable, {}); });
+  fmt::print(
+      "interactions, {} groups x {} types x {} terms: {:.2f} s ({:.2f} s without the steps of the bound, {:.2f} s one local search), {} "
+      "evaluations, {} moves; {:.3f} % below the separable optimum, bound {:.2f} % below, interactions {:.2f} % of the damage\n",
+      groups, types, terms, taken, without, search, solved.evaluations, solved.moves, 100 * (1 - solved.damage / solved.separable_damage),
+      100 * solved.gap(), 100 * (1 - solved.separable / solved.damage));
+}
+
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  if (count > 1 && std::string_view(arguments[1]) == "interactions") {
+    interactions(263, 8, 4'096);
+    interactions(2'000, 24, 2'048);
+    return 0;
+  }
   proxy();
   solvers(263, 8);
   solvers(2'000, 24);

@@ -11,6 +11,7 @@
 #include "assay/plan/solver.h"
 #include "assay/report/figure.h"
 #include "cli/command.h"
+#include "cli/plan_objectives.h"
 #include "cli/plan_proxy.h"
 #include "cli/plan_published.h"
 #include "cli/table.h"
@@ -21,15 +22,24 @@ namespace {
 constexpr double kMiB = 1 << 20;
 
 struct Options {
-  std::string model, table, output, types, min_type, size, like, figure;
+  std::string model, output, types, min_type, size, like, figure;
   double bpw = 0;
   bool frontier = false;
   AllocateConstraints constraints;
   std::vector<std::string> keep, types_of, at_least, device_sizes, fuse;
   std::string speeds, vram, kv_type = "f16";
   RuntimeRequest runtime;
-  PublishedPlanArguments published;
+  ObjectiveArguments objective;
   ProxyArguments proxy;
+  PublishedPlanArguments published;
+  // The files that are read.
+  std::vector<std::string> inputs() const {
+    std::vector<std::string> files = {model};
+    files.insert(files.end(), objective.tables.begin(), objective.tables.end());
+    for (const std::string& path : {objective.interactions, proxy.facts, proxy.errors, proxy.measured})
+      if (!path.empty()) files.push_back(path);
+    return files;
+  }
 };
 
 Status read_constraints(Options& options) {
@@ -76,21 +86,12 @@ Status read_constraints(Options& options) {
   return {};
 }
 
-std::vector<std::string> inputs_of(const Options& options) {
-  std::vector<std::string> inputs = {options.model};
-  for (const std::string& path : {options.table, options.proxy.facts, options.proxy.errors, options.proxy.measured})
-    if (!path.empty()) inputs.push_back(path);
-  return inputs;
-}
-
 Json upgrade_json(const PlanUpgrade& one) {
   return {
       {"row", one.row}, {"from", find_type(one.from)->name}, {"to", find_type(one.to)->name}, {"bytes", one.bytes}, {"saved", one.saved}};
 }
 
-// `proxy`: what the table was made from; none: a damage table.
-Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, const DamageTable& table, const ProxyObjective* proxy,
-                         const Common& common) {
+Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, const PlanObjective& objective, const Common& common) {
   BudgetRequest budget;
   if (options.bpw > 0) budget.bpw = options.bpw;
   if (!options.size.empty()) budget.size = options.size;
@@ -108,9 +109,10 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
     budget.size = std::to_string(device - runtime.total());
   }
   ASSAY_ASSIGN(const uint64_t bytes, budget_bytes(checkpoint, budget, {}));
-  ASSAY_ASSIGN(const Plan plan, allocate(checkpoint, table, bytes, options.constraints, {}));
+  ASSAY_ASSIGN(const ObjectivePlan made, objective.solve(checkpoint, bytes, options.constraints));
+  const Plan& plan = made.plan;
   Outcome outcome;
-  outcome.inputs = inputs_of(options);
+  outcome.inputs = options.inputs();
   Json recipe = Json::object(), next = Json::array();
   Table lines({"tensor", "type"}), upgrades({"next upgrade", "from", "to", "bytes", "damage saved", "per MiB"});
   for (const auto& [name, type] : plan.recipe.types) {
@@ -133,10 +135,12 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
                     {"exact", plan.exact},
                     {"per_mib", plan.lambda * kMiB},
                     {"next", std::move(next)}};
-  outcome.text =
-      lines.text() + fmt::format("{} of {} bytes, {:.4f} bits per weight; predicted damage {:.6g}, bound {:.6g}, gap {:.4f} %{}\n",
-                                 group_digits(plan.file_bytes), group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage,
-                                 plan.bound, 100 * plan.gap, plan.exact ? " (proven optimal)" : "");
+  outcome.result.update(made.facts);
+  outcome.text = lines.text() +
+                 fmt::format("{} of {} bytes, {:.4f} bits per weight; predicted damage {:.6g}, bound {:.6g}, gap {:.4f} %{}\n",
+                             group_digits(plan.file_bytes), group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage, plan.bound,
+                             100 * plan.gap, plan.exact ? " (proven optimal)" : "") +
+                 made.text;
   Json limits = Json::array();
   for (const PlanLimit& limit : plan.limits) {
     limits.push_back({{"name", limit.name}, {"used", limit.used}, {"most", limit.most}, {"price", limit.price}});
@@ -156,7 +160,6 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
   }
   outcome.text += fmt::format("one MiB more would save {:.4g} (shadow price)\n", plan.lambda * kMiB);
   if (!plan.next.empty()) outcome.text += upgrades.text();
-  if (proxy != nullptr) ASSAY_TRY(proxy->describe(plan.recipe, outcome));
   for (const std::string& warning : plan.warnings) outcome.text += warning + "\n";
   if (!options.output.empty()) ASSAY_TRY(write_text_file(options.output, to_text(plan.recipe), {common.force, outcome.inputs, 0}));
   return outcome;
@@ -182,10 +185,11 @@ Figure figure_of(const Frontier& frontier, const std::string& title) {
   return figure;
 }
 
-Result<Outcome> plan_curve(const Options& options, const Checkpoint& checkpoint, const DamageTable& table, const Common& common) {
+Result<Outcome> plan_curve(const Options& options, const Checkpoint& checkpoint, const PlanObjective& objective, const Common& common) {
+  ASSAY_ASSIGN(const DamageTable table, objective.curve_table());
   ASSAY_ASSIGN(const Frontier frontier, plan_frontier(checkpoint, table, options.constraints, {}));
   Outcome outcome;
-  outcome.inputs = inputs_of(options);
+  outcome.inputs = options.inputs();
   Json points = Json::array();
   for (const FrontierPoint& point : frontier.points) {
     Json json = {{"bytes", point.file_bytes}, {"bpw", point.bpw}, {"damage", point.damage}};
@@ -227,7 +231,8 @@ std::string solver_help() {
 Run declare_plan(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, kModelHelp);
-  CLI::Option* const own = app.add_option("--table", options->table, "damage table: JSON of sweep or score");
+  CLI::Option* const own = add_objective_options(app, options->objective);
+  CLI::Option* const proxy = add_proxy_options(app, options->proxy)->excludes(own);
   CLI::Option* const published = add_published_options(app, options->published);
   app.add_option("--output,-o", options->output, "recipe file to write (REGEX=TYPE lines)");
   app.add_option("--bpw", options->bpw, "bits per weight over all tensor bytes");
@@ -254,15 +259,13 @@ Run declare_plan(CLI::App& app) {
   for (const char* name :
        {"--like", "--min-type", "--keep", "--types-of", "--at-least", "--device-size", "--fuse", "--speeds", "--vram", "--frontier"})
     published->excludes(app.get_option(name));
-  published->excludes(own);
-  own->excludes(add_proxy_options(app, options->proxy)->excludes(published));
+  published->excludes(own)->excludes(proxy);
   return [options](Context& context) -> Result<Outcome> {
     if (!options->published.table.empty())
       return plan_published_tables(
           options->published, {options->model, options->types, options->size, options->constraints.solver, options->output, options->bpw},
           context);
-    const bool by_proxy = !options->proxy.facts.empty();
-    if (options->model.empty() || (options->table.empty() && !by_proxy))
+    if (options->model.empty() || (options->objective.tables.empty() && options->proxy.facts.empty()))
       return fail(ErrorCode::kUsage,
                   {"plan", "needs a model and a table", "MODEL --table FILE, MODEL --proxy FILE, or --published FILE", ""});
     ASSAY_TRY(read_constraints(*options));
@@ -272,17 +275,10 @@ Run declare_plan(CLI::App& app) {
     (void)known;
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
-    std::optional<ProxyObjective> proxy;
-    DamageTable table;
-    if (by_proxy) {
-      ASSAY_ASSIGN(proxy, ProxyObjective::open(options->proxy, *checkpoint, options->constraints.types));
-      table = proxy->table();
-    } else {
-      ASSAY_ASSIGN(const std::string text, read_text_file(options->table));
-      ASSAY_ASSIGN(table, damage_table_from_json(text));
-    }
-    return options->frontier ? plan_curve(*options, *checkpoint, table, context.common)
-                             : plan_one(*options, *checkpoint, table, proxy ? &*proxy : nullptr, context.common);
+    ASSAY_ASSIGN(const PlanObjective objective,
+                 PlanObjective::open(options->objective, options->proxy, *checkpoint, options->constraints.types));
+    return options->frontier ? plan_curve(*options, *checkpoint, objective, context.common)
+                             : plan_one(*options, *checkpoint, objective, context.common);
   };
 }
 

@@ -128,7 +128,7 @@ Status ProxyObjective::calibrate_on(const std::string& path) {
   return {};
 }
 
-Status ProxyObjective::describe(const Recipe& recipe, Outcome& outcome) const {
+Status ProxyObjective::describe(const Recipe& recipe, Json& facts, std::string& text) const {
   struct Part {
     const DamageRow* row;
     double loss;
@@ -161,19 +161,19 @@ Status ProxyObjective::describe(const Recipe& recipe, Outcome& outcome) const {
                              {"loss", parts[i].loss}});
   }
   const double loss = loss_of(recipe);
-  outcome.result["proxy"] = {{"loss", loss}, {"contributions", std::move(contributions)}};
-  outcome.text += fmt::format("\nRAMP's proxy loss {:.6g}; its {} largest parts:\n", loss, std::min(kShown, parts.size())) + table.text();
-  for (const std::string& note : notes_) outcome.text += "not read: " + note + "\n";
+  facts["proxy"] = {{"loss", loss}, {"contributions", std::move(contributions)}};
+  text += fmt::format("\nRAMP's proxy loss {:.6g}; its {} largest parts:\n", loss, std::min(kShown, parts.size())) + table.text();
+  for (const std::string& note : notes_) text += "not read: " + note + "\n";
   if (!calibration_) return {};
   const ProxyCalibration& fit = *calibration_;
-  outcome.result["proxy"]["calibration"] = calibration_json(fit);
-  outcome.result["proxy"]["predicted"] = fit.predict(loss);
-  outcome.text += fmt::format("measured = {:.4g} x loss {:+.4g}: R^2 {:.3f}, left out one by one {}, error {:.4g}; predicted here {:.4g}\n",
-                              fit.slope, fit.intercept, fit.r_squared,
-                              fit.leave_one_out_r_squared ? fmt::format("{:.3f}", *fit.leave_one_out_r_squared) : "unknown",
-                              fit.leave_one_out_rmse, fit.predict(loss));
-  if (fit.given_size) outcome.text += fmt::format("beside what size alone says: R^2 {:.3f}\n", *fit.given_size);
-  for (const std::string& warning : fit.warnings) outcome.text += "warning: " + warning + "\n";
+  facts["proxy"]["calibration"] = calibration_json(fit);
+  facts["proxy"]["predicted"] = fit.predict(loss);
+  text += fmt::format("measured = {:.4g} x loss {:+.4g}: R^2 {:.3f}, left out one by one {}, error {:.4g}; predicted here {:.4g}\n",
+                      fit.slope, fit.intercept, fit.r_squared,
+                      fit.leave_one_out_r_squared ? fmt::format("{:.3f}", *fit.leave_one_out_r_squared) : "unknown", fit.leave_one_out_rmse,
+                      fit.predict(loss));
+  if (fit.given_size) text += fmt::format("beside what size alone says: R^2 {:.3f}\n", *fit.given_size);
+  for (const std::string& warning : fit.warnings) text += "warning: " + warning + "\n";
   return {};
 }
 

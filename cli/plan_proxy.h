@@ -26,8 +26,8 @@ class ProxyObjective {
   static Result<ProxyObjective> open(const ProxyArguments& arguments, const Checkpoint& checkpoint, std::vector<GgmlType> types);
 
   const DamageTable& table() const { return table_; }
-  // The largest parts of a recipe's loss, and what the loss says of measurements, for a terminal and for --json.
-  Status describe(const Recipe& recipe, Outcome& outcome) const;
+  // The largest parts of a recipe's loss, and what the loss says of measurements: `facts` gets "proxy", `text` lines for a terminal.
+  Status describe(const Recipe& recipe, Json& facts, std::string& text) const;
 
  private:
   ProxyObjective(ModelStructure structure, ProxyLoss loss) : structure_(std::move(structure)), loss_(std::move(loss)) {}

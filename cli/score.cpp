@@ -172,6 +172,12 @@ Outcome outcome_of(const ScoreModelResult& made, const Options& options) {
     outcome.result["weights"] = weights_json(made);
     outcome.text += weights_text(made);
   }
+  if (!made.terms.path.empty()) {
+    outcome.result["terms"] = {
+        {"path", made.terms.path}, {"cells", made.terms.cells}, {"terms", made.terms.terms}, {"bytes", made.terms.bytes}};
+    outcome.text += fmt::format("{}: {} terms of each of {} cells, {}\n", made.terms.path, group_digits(made.terms.terms),
+                                group_digits(made.terms.cells), format_bytes(made.terms.bytes));
+  }
   for (const Scored& scored : made.scores)
     for (const std::string& note : scored.table.notes) outcome.text += fmt::format("{}: {}\n", scored.info.name, note);
   if (made.windows > 0) outcome.text += fmt::format("{} windows, {} tokens scored; ", made.windows, group_digits(made.tokens_scored));
@@ -230,6 +236,8 @@ Run declare_score(CLI::App& app) {
       ->check(CLI::Range(1.0, 1e15));
   app.add_option("--weights", options->score.weights,
                  "directory for values of single weights, one safetensors file per score and type, of the scores that are sums of such");
+  app.add_option("--terms", options->score.terms,
+                 "safetensors file for curvature's first-order terms, with which plan counts interactions (--interactions)");
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed by scores of the weights alone");
   return [=](Context& context) -> Result<Outcome> {

@@ -1,9 +1,12 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "assay/base/sha256.h"
 #include "assay/job/score_stages.h"
 #include "assay/job/table_rows.h"
 #include "assay/plan/presets.h"
+#include "assay/plan/terms_file.h"
 #include "assay/score/gradient_run.h"
 #include "assay/score/registry.h"
 
@@ -73,8 +76,32 @@ class GradientStage {
         for (const DamageCell& cell : row.cells) fresh.cells.push_back({cell.type, cell.damage, cell.standard_error});
         out.rows.push_back(std::move(fresh));
       }
+      if (!run_.options.terms.empty() && !run_.settings.only_finished) ASSAY_TRY(write_terms(damage, made));
     }
     return {};
+  }
+
+  // Cell after cell: what is written is what the table of curvature holds.
+  Status write_terms(const DamageTable& damage, const CurvatureTable& made) {
+    TermsWritten& written = run_.result.terms;
+    for (const CurvatureRow& row : made.rows)
+      for (const CurvatureCell& cell : row.cells) ++written.cells, written.terms = cell.terms.size();
+    std::map<std::string, std::string> facts;
+    ASSAY_ASSIGN(facts["model_sha256"], fingerprint(*run_.model.checkpoint));
+    facts["text_sha256"] = run_.set.corpus_sha256;
+    facts["windows"] = std::to_string(run_.set.windows.size());
+    facts["seed"] = std::to_string(run_.settings.seed);
+    facts["samples"] = std::to_string(run_.options.samples);
+    facts["token_fraction"] = fmt::format("{}", run_.options.token_fraction);
+    if (run_.given_imatrix) facts["imatrix_sha256"] = fingerprint(*run_.given_imatrix);
+    OutputOptions options;
+    options.force = run_.options.force;
+    ASSAY_ASSIGN(TermsWriter file, TermsWriter::create(run_.options.terms, damage, written.terms, std::move(facts), options));
+    for (const CurvatureRow& row : made.rows)
+      for (const CurvatureCell& cell : row.cells) ASSAY_TRY(file.write(row.tensor, cell.type, cell.terms));
+    written.path = run_.options.terms;
+    written.bytes = file.bytes();
+    return file.commit();
   }
 
   ScoreRun& run_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 
 #include "assay/job/score_stages.h"
@@ -36,6 +37,12 @@ Status check(const std::vector<std::shared_ptr<Score>>& scores, const ScoreModel
     if (info.by_type && options.types.empty())
       return fail(ErrorCode::kUsage, {"score " + std::string(info.name), "needs target types", "--types", ""});
   }
+  if (options.terms.empty()) return {};
+  if (std::none_of(scores.begin(), scores.end(), [](const auto& score) { return score->info().name == "curvature"; }))
+    return fail(ErrorCode::kUsage, {"--terms", "are those of curvature, which is not asked for", "--scores curvature", ""});
+  std::error_code error;
+  if (!options.force && std::filesystem::exists(options.terms, error))
+    return fail(ErrorCode::kUsage, {"--terms", options.terms + " exists", "another name, or --force", ""});
   return {};
 }
 

@@ -25,7 +25,16 @@ struct ScoreModelOptions {
   std::optional<double> budget;
   // Where values of single weights go (weight_files.h), of the scores that are sums of such; empty: nowhere. force: over files there.
   std::string weights;
+  // Where the curvature's first-order terms go (plan/terms_file.h); empty: nowhere. force: over a file there too.
+  std::string terms;
   bool force = false;
+};
+
+// What the file of terms holds.
+struct TermsWritten {
+  std::string path;
+  size_t cells = 0, terms = 0;  // terms: of each cell
+  uint64_t bytes = 0;
 };
 
 // Values of single weights, as written.
@@ -47,6 +56,7 @@ struct ScoreModelResult {
   uint64_t tokens_scored = 0, windows = 0, documents = 0;                                    // 0: no text was needed
   double forward_seconds = 0, gradient_seconds = 0, decode_seconds = 0, encode_seconds = 0;  // shared by several scores
   std::vector<WeightFile> weight_files;
+  TermsWritten terms;                        // no path: none
   std::vector<std::string> without_weights;  // scores that were to be written and are no sums over weights
   UnitCounts units;
 };

@@ -59,19 +59,30 @@ struct PlanRow {
   double damage = 0;
 };
 
+// What interactions between rows do to a plan (allocate_interactions.h).
+struct PlanInteractions {
+  size_t terms = 0;             // of each cell
+  double separable = 0;         // the plan's damage without them
+  double separable_damage = 0;  // with them, of the plan that is best without them
+  uint64_t evaluations = 0;     // exact ones of changes
+  uint64_t moves = 0;           // of the local search
+  bool all_pairs = false;       // no single change and no pair of changes within the budget is better
+};
+
 struct Plan {
   Recipe recipe;  // every matrix of the model
   uint64_t file_bytes = 0, tensor_bytes = 0, budget_bytes = 0;
   double bpw = 0;
-  double predicted_damage = 0;    // sum over the table's rows, nats per token
-  double bound = 0;               // no recipe within the budget and the constraints has less, by this table
-  double gap = 0;                 // (predicted - bound) / predicted
-  double relaxed_bound = 0;       // the Lagrangian bound
-  double lambda = 0;              // nats per token that one byte more would save
-  bool exact = false;             // proven optimal
-  std::vector<PlanLimit> limits;  // devices, time
-  std::vector<PlanRow> rows;      // in the table's order, those that share a type as one
-  std::vector<PlanUpgrade> next;  // what a larger budget would buy first, most damage saved per byte first; at most 5
+  double predicted_damage = 0;                   // sum over the table's rows, nats per token
+  double bound = 0;                              // no recipe within the budget and the constraints has less, by this table
+  double gap = 0;                                // (predicted - bound) / predicted
+  double relaxed_bound = 0;                      // the Lagrangian bound
+  double lambda = 0;                             // nats per token that one byte more would save
+  bool exact = false;                            // proven optimal
+  std::vector<PlanLimit> limits;                 // devices, time
+  std::vector<PlanRow> rows;                     // in the table's order, those that share a type as one
+  std::optional<PlanInteractions> interactions;  // where the plan counts them: then predicted_damage and bound do too
+  std::vector<PlanUpgrade> next;                 // what a larger budget would buy first, most damage saved per byte first; at most 5
   std::vector<std::string> warnings;
 };
 

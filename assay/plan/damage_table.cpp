@@ -1,9 +1,11 @@
 #include "assay/plan/damage_table.h"
 
+#include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "assay/base/sha256.h"
 #include "assay/base/text.h"
 
 namespace assay {
@@ -96,6 +98,27 @@ std::string to_json(const DamageTable& table) {
   const OrderedJson json = {
       {"model_sha256", table.model_sha256}, {"estimator", table.estimator}, {"noise_floor", table.noise_floor}, {"rows", std::move(rows)}};
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
+std::string rows_sha256(const DamageTable& table) {
+  Sha256 hash;
+  const auto add = [&](const std::string& text) {
+    hash.add(static_cast<uint64_t>(text.size()));
+    hash.add(text);
+  };
+  for (const DamageRow& row : table.rows) {
+    add(row.name);
+    hash.add(static_cast<uint64_t>(row.tensors.size()));
+    for (const std::string& tensor : row.tensors) add(tensor);
+    hash.add(static_cast<uint64_t>(row.cells.size()));
+    for (const DamageCell& cell : row.cells) {
+      add(find_type(cell.type)->name);
+      // A zero that was written and read has no sign.
+      hash.add(std::bit_cast<uint64_t>(cell.damage + 0.0));
+      hash.add(std::bit_cast<uint64_t>(cell.standard_error + 0.0));
+    }
+  }
+  return hash.hex();
 }
 
 Result<DamageTable> damage_table_from_json(std::string_view text) {

@@ -35,6 +35,8 @@ struct DamageTable {
 };
 
 std::string to_json(const DamageTable& table);
+// Of names, members, types, damages and standard errors: equal tables, whatever file they come from.
+std::string rows_sha256(const DamageTable& table);
 // Reads a table: the object itself, or an envelope whose result holds "table". Errors name the field.
 Result<DamageTable> damage_table_from_json(std::string_view text);
 

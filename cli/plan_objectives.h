@@ -1,0 +1,52 @@
+// What `assay plan` minimises: one table's damages, upper damages, several texts' tables, damages with interactions, or RAMP's proxy; and
+// how its result says so.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "assay/plan/allocate.h"
+#include "cli/command.h"
+#include "cli/plan_proxy.h"
+
+namespace assay::cli {
+
+struct ObjectiveArguments {
+  std::vector<std::string> tables;  // files
+  std::string interactions;         // file of terms
+  std::optional<double> robust;     // standard errors
+  std::string domains = "mean";     // or "worst", or weights
+};
+
+// Declares --table, --interactions, --robust and --domains; returns --table.
+CLI::Option* add_objective_options(CLI::App& app, ObjectiveArguments& arguments);
+
+struct ObjectivePlan {
+  Plan plan;
+  Json facts = Json::object();  // joins the result
+  std::string text;
+};
+
+class PlanObjective {
+ public:
+  // Reads the tables, or what RAMP's proxy is made of. `types`: for the proxy, as parse_types() has them.
+  static Result<PlanObjective> open(const ObjectiveArguments& arguments, const ProxyArguments& proxy, const Checkpoint& checkpoint,
+                                    const std::vector<GgmlType>& types);
+
+  Result<ObjectivePlan> solve(const Checkpoint& checkpoint, uint64_t budget, const AllocateConstraints& constraints) const;
+  // One table for the whole curve: the tables' mean or weighted sum, upper damages with --robust. kUsage: worst, interactions.
+  Result<DamageTable> curve_table() const;
+
+ private:
+  Result<ObjectivePlan> of_tables(const Checkpoint& checkpoint, uint64_t budget, const AllocateConstraints& constraints) const;
+  bool is_worst() const { return arguments_.domains == "worst" && tables_.size() > 1; }
+
+  ObjectiveArguments arguments_;
+  std::vector<DamageTable> tables_;  // of one model, rows and types; the proxy's alone
+  std::vector<double> weights_;      // of the tables; with worst: alike
+  DamageTable table_;                // all of them, weighted
+  std::optional<ProxyObjective> proxy_;
+};
+
+}  // namespace assay::cli
