@@ -13,8 +13,10 @@
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
 #include "assay/file/tensor_role.h"
+#include "assay/plan/contradiction.h"
 #include "assay/plan/knapsack_hull.h"
 #include "assay/plan/limited_solver.h"
+#include "assay/plan/presets.h"
 #include "assay/plan/solver.h"
 #include "assay/quant/codec.h"
 #include "assay/score/score_lookup.h"
@@ -55,8 +57,8 @@ Status all_used(const std::string& option, const std::vector<NameRule<Value>>& r
 // The knapsack of one table: a group of items per row that has a choice, everything else as fixed bytes and fixed damage.
 class Allocation {
  public:
-  Allocation(const DamageTable& table, const AllocateConstraints& constraints, const OutputFile& stored)
-      : table_(table), constraints_(constraints), stored_(stored) {
+  Allocation(const DamageTable& table, const AllocateConstraints& constraints, const OutputFile& stored, const Metadata& metadata)
+      : table_(table), constraints_(constraints), stored_(stored), metadata_(metadata) {
     for (const TensorInfo& tensor : stored.tensors) tensors_[tensor.name] = &tensor;
   }
 
@@ -85,6 +87,9 @@ class Allocation {
       warnings_.push_back(
           fmt::format("plan: {} matrices ({}) are not in the table and stay as stored", unknown, format_bytes(unknown_bytes)));
     }
+    if (negative_ > 0)
+      warnings_.push_back(
+          fmt::format("plan: {} damages of the table are negative and count as 0; the first is {}", negative_, first_negative_));
     ASSAY_TRY(all_used("--types-of", type_rules_));
     ASSAY_TRY(all_used("--at-least", least_rules_));
     return all_used("--device-size", devices_);
@@ -103,9 +108,18 @@ class Allocation {
                                       "allow smaller types or a larger size", ""});
     }
     Plan plan;
+    uint64_t largest = fixed_bytes_;
+    for (const KnapsackGroup& group : groups_) {
+      const auto less = [](const KnapsackItem& a, const KnapsackItem& b) { return a.bytes < b.bytes; };
+      largest += std::max_element(group.begin(), group.end(), less)->bytes;
+    }
+    if (budget > largest)
+      plan.warnings.push_back(
+          fmt::format("plan: the largest recipe of these types has {} bytes; {} of the budget are left whatever is chosen",
+                      group_digits(largest), group_digits(budget - largest)));
     const bool limited = !devices_.empty() || constraints_.speeds.most > 0;
     ASSAY_ASSIGN(const KnapsackSolution solved,
-                 limited ? solve_limits(budget - fixed_bytes_, plan.limits) : solve_groups(budget - fixed_bytes_, effort));
+                 limited ? solve_limits(budget - fixed_bytes_, plan.limits) : solve_groups(budget - fixed_bytes_, effort, plan.preset));
     plan.recipe = recipe_;
     plan.file_bytes = fixed_bytes_ + solved.bytes;
     plan.budget_bytes = budget;
@@ -115,7 +129,7 @@ class Allocation {
     plan.gap = plan.predicted_damage > 0 ? (plan.predicted_damage - plan.bound) / plan.predicted_damage : 0;
     plan.lambda = solved.lambda;
     plan.exact = solved.exact;
-    plan.warnings = warnings_;
+    plan.warnings.insert(plan.warnings.end(), warnings_.begin(), warnings_.end());
     plan.rows = rows_;
     for (size_t g = 0; g < groups_.size(); ++g) {
       PlanRow& row = plan.rows[row_of_group_[g]];
@@ -223,7 +237,7 @@ class Allocation {
   }
 
   // Any solver's choice, beside the exact one's bound.
-  Result<KnapsackSolution> solve_groups(uint64_t budget, const KnapsackOptions& effort) const {
+  Result<KnapsackSolution> solve_groups(uint64_t budget, const KnapsackOptions& effort, std::string& preset) const {
     ASSAY_ASSIGN(KnapsackSolution solved, solve_knapsack(groups_, budget, effort));
     if (constraints_.solver == "exact") return solved;
     ASSAY_ASSIGN(const Solver* const solver, find_solver(constraints_.solver));
@@ -241,12 +255,34 @@ class Allocation {
         problem.bits[g].push_back(bits_per_weight(type_of(g, i)));
       }
     }
+    problem.presets = preset_choices(order);
     ASSAY_ASSIGN(const SolverAnswer answer, solver->solve(problem));
+    preset = answer.preset;
     solved.bytes = answer.bytes;
     solved.damage = answer.damage;
     solved.exact = solved.exact && answer.damage <= solved.bound;
     for (size_t g = 0; g < groups_.size(); ++g) solved.choice[g] = order[g][answer.choice[g]];
     return solved;
+  }
+
+  // What each preset gives the groups, as places in `order`. Those that need an importance matrix are taken as written with one.
+  std::vector<NamedChoice> preset_choices(const std::vector<std::vector<size_t>>& order) const {
+    std::vector<NamedChoice> choices;
+    for (const Preset& preset : all_presets()) {
+      const Recipe recipe = preset_recipe(preset, stored_.tensors, preset_context(metadata_, preset.needs_importance));
+      NamedChoice named{std::string(preset.name), std::vector<size_t>(order.size(), kNoItem)};
+      for (size_t g = 0; g < order.size(); ++g)
+        for (size_t i = 0; i < order[g].size(); ++i) {
+          const GgmlType type = type_of(g, order[g][i]);
+          const auto has = [&](const TensorInfo* tensor) {
+            const auto found = recipe.types.find(tensor->name);
+            return found != recipe.types.end() && found->second == type;
+          };
+          if (std::all_of(members_[g].begin(), members_[g].end(), has)) named.choice[g] = i;
+        }
+      choices.push_back(std::move(named));
+    }
+    return choices;
   }
 
   static uint64_t bytes(const TensorInfo& tensor, GgmlType type) {
@@ -263,6 +299,7 @@ class Allocation {
     const auto& types = constraints_.types;
     if (!types.empty() && std::find(types.begin(), types.end(), type) == types.end()) return false;
     if (constraints_.speeds.most > 0 && !constraints_.speeds.per_weight.contains(type)) return false;
+    if (constraints_.backend != nullptr && !multiplies(*constraints_.backend, type)) return false;
     return !constraints_.min_type || bits_per_weight(type) >= bits_per_weight(*constraints_.min_type);
   }
   // By the rules of names.
@@ -354,13 +391,11 @@ class Allocation {
           uses.back() += static_cast<double>(tensor->elements()) * constraints_.speeds.per_weight.at(cell.type);
       }
       group_uses.push_back(std::move(uses));
-      group.push_back({total, std::max(0.0, cell.damage)});
+      group.push_back({total, damage_of(row, cell)});
       cells.push_back(c);
     }
     if (group.empty()) {
-      return fail(ErrorCode::kUsage, {"plan: '" + printable(row.name) + "'", "has no type left",
-                                      fmt::format("its row of the table has {} types", row.cells.size()),
-                                      "loosen the allowed types, --min-type or --keep; rows may be too short"});
+      return fail(ErrorCode::kUsage, {"plan: '" + printable(row.name) + "'", "has no type left", why_none(row, members), ""});
     }
     groups_.push_back(std::move(group));
     uses_.push_back(std::move(group_uses));
@@ -370,13 +405,58 @@ class Allocation {
     return {};
   }
 
+  double damage_of(const DamageRow& row, const DamageCell& cell) {
+    if (cell.damage < 0 && negative_++ == 0)
+      first_negative_ = fmt::format("{:.4g} of '{}' at {}", cell.damage, printable(row.name), find_type(cell.type)->name);
+    return std::max(0.0, cell.damage);
+  }
+
+  // The fewest constraints that leave a row without a type.
+  std::string why_none(const DamageRow& row, const std::vector<const TensorInfo*>& members) const {
+    std::vector<GgmlType> types;
+    for (const DamageCell& cell : row.cells)
+      if (std::all_of(members.begin(), members.end(), [&](const TensorInfo* tensor) { return can_hold(*tensor, cell.type); }))
+        types.push_back(cell.type);
+    if (types.empty())
+      return fmt::format("its rows can hold none of the {} types that the table has for it, or they cannot be written", row.cells.size());
+    std::vector<std::string> names;
+    std::vector<std::vector<bool>> allows;
+    const auto add = [&](std::string name, const auto& allowed) {
+      names.push_back(std::move(name));
+      allows.emplace_back();
+      for (const GgmlType type : types) allows.back().push_back(allowed(type));
+    };
+    const auto among = [](const std::vector<GgmlType>& list) {
+      return [&list](GgmlType type) { return std::find(list.begin(), list.end(), type) != list.end(); };
+    };
+    const auto at_least = [](GgmlType least) { return [least](GgmlType type) { return bits_per_weight(type) >= bits_per_weight(least); }; };
+    const auto matches = [&](const std::regex& pattern) {
+      return std::any_of(members.begin(), members.end(),
+                         [&](const TensorInfo* tensor) { return std::regex_search(tensor->name, pattern); });
+    };
+    add("the types of its row in the table", [](GgmlType) { return true; });
+    if (!constraints_.types.empty()) add("--types", among(constraints_.types));
+    if (constraints_.min_type) add(std::string("--min-type ") + find_type(*constraints_.min_type)->name, at_least(*constraints_.min_type));
+    if (constraints_.backend != nullptr)
+      add("--backend " + std::string(constraints_.backend->name), [&](GgmlType type) { return multiplies(*constraints_.backend, type); });
+    if (constraints_.speeds.most > 0) add("--speeds", [&](GgmlType type) { return constraints_.speeds.per_weight.contains(type); });
+    for (const auto& rule : type_rules_)
+      if (matches(rule.pattern)) add("--types-of '" + printable(rule.text) + "'", among(rule.value));
+    for (const auto& rule : least_rules_)
+      if (matches(rule.pattern)) add("--at-least '" + printable(rule.text) + "=" + find_type(rule.value)->name + "'", at_least(rule.value));
+    std::vector<std::string> needed, there;
+    for (const size_t c : smallest_contradiction(allows)) needed.push_back(names[c]);
+    for (const GgmlType type : types) there.emplace_back(find_type(type)->name);
+    return join(needed, " and ") + (needed.size() > 1 ? " leave none of " : " leaves none of ") + join(there, ", ");
+  }
+
   // Damage of a row whose every tensor is kept: the table's, 0 where nothing changes, else unknown and left out.
   double kept_damage(const DamageRow& row) {
     const auto kept = [&](const std::string& name) { return kept_.at(name); };
     const GgmlType type = kept(row.tensors.front());
     const bool same = std::all_of(row.tensors.begin(), row.tensors.end(), [&](const std::string& name) { return kept(name) == type; });
     const auto cell = std::find_if(row.cells.begin(), row.cells.end(), [&](const DamageCell& c) { return c.type == type; });
-    if (same && cell != row.cells.end()) return std::max(0.0, cell->damage);
+    if (same && cell != row.cells.end()) return damage_of(row, *cell);
     const bool unchanged =
         std::all_of(row.tensors.begin(), row.tensors.end(), [&](const std::string& name) { return kept(name) == tensors_.at(name)->type; });
     if (!unchanged) warnings_.push_back("plan: the table has no damage for '" + printable(row.name) + "' as kept; it is counted as 0");
@@ -386,6 +466,7 @@ class Allocation {
   const DamageTable& table_;
   const AllocateConstraints& constraints_;
   const OutputFile& stored_;  // the file with every tensor as stored
+  const Metadata& metadata_;  // of the model
   std::unordered_map<std::string, const TensorInfo*> tensors_;
   std::unordered_map<std::string, GgmlType> kept_;
   std::set<std::string> seen_;
@@ -396,6 +477,8 @@ class Allocation {
   Recipe recipe_;                       // of what the knapsack does not decide
   uint64_t fixed_bytes_ = 0;
   double fixed_damage_ = 0;
+  size_t negative_ = 0;  // damages that count as 0
+  std::string first_negative_;
   std::vector<PlanRow> rows_;
   std::vector<std::string> warnings_;
   // Per group: items, the row's cell of each, the tensors, the row.
@@ -423,7 +506,7 @@ Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, ui
                       const OutputRequest& request, const KnapsackOptions& effort) {
   ASSAY_ASSIGN(const OutputFile stored, as_stored(checkpoint, request));
   const DamageTable fused = fused_rows(table, constraints.fused);
-  Allocation allocation(fused, constraints, stored);
+  Allocation allocation(fused, constraints, stored, checkpoint.metadata());
   ASSAY_TRY(allocation.prepare());
   ASSAY_ASSIGN(Plan plan, allocation.solve(budget, effort));
   OutputRequest chosen = request;
@@ -439,7 +522,7 @@ Result<Frontier> plan_frontier(const Checkpoint& checkpoint, const DamageTable& 
                                const OutputRequest& request) {
   ASSAY_ASSIGN(const OutputFile stored, as_stored(checkpoint, request));
   const DamageTable fused = fused_rows(table, constraints.fused);
-  Allocation allocation(fused, constraints, stored);
+  Allocation allocation(fused, constraints, stored, checkpoint.metadata());
   ASSAY_TRY(allocation.prepare());
   Frontier frontier = allocation.frontier();
   // Every step of file_bytes is one of tensors, padding with it.
