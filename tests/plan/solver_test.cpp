@@ -76,8 +76,9 @@ TEST(Solvers, TheBestPresetThatFits) {
   EXPECT_EQ(best->preset, "other");  // 1 + 2 = 3 against 4.5
   EXPECT_EQ(best->damage, 3);
   EXPECT_EQ(best->evaluations, 4u);
-  p.budget = 15;
-  EXPECT_NE(solve_presets(p).error().message.find("the smallest takes 20 bytes of 15"), std::string::npos);
+  p.budget = 25;
+  p.presets = {{"mixed", {1, 2}}, {"other", {2, 1}}};
+  EXPECT_NE(solve_presets(p).error().message.find("the smallest takes 60 bytes of 25"), std::string::npos);
   p.presets = {{"lacking", {kNoItem, 0}}};
   EXPECT_EQ(solve_presets(p).error().code, ErrorCode::kUsage);
 }
