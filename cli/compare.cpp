@@ -6,6 +6,7 @@
 #include <map>
 
 #include "assay/base/text.h"
+#include "assay/file/json_text.h"
 #include "assay/report/figure.h"
 #include "assay/score/name_scores.h"
 #include "assay/score/published_truth.h"
@@ -208,6 +209,8 @@ Result<std::vector<GivenScore>> read_given(const std::string& path) {
   std::vector<GivenScore> scores;
   if (path.empty()) return scores;
   ASSAY_ASSIGN(const std::string text, read_text_file(path));
+  // Checked first, depth and all; read again in the order of its scores.
+  if (const auto checked = parse_json(text, path, RepeatedKeys::kLastWins); !checked) return fail(checked.error());
   const Json json = Json::parse(text, nullptr, false);
   const std::string needed = "{\"score\": {\"blk.0.ffn_up.weight\": 1.5, ...}, ...}";
   if (!json.is_object()) return fail(ErrorCode::kBadInput, {path, "is no JSON object", needed, ""});
@@ -256,6 +259,7 @@ Status prepare(Options& options, const TextOptions& text, Context& context) {
     ASSAY_ASSIGN(const std::string table, read_text_file(options.measured));
     ASSAY_ASSIGN(compare.measured, damage_table_from_json(table));
   }
+  compare.score.force = context.common.force;
   compare.score.scores = split(options.scores, ',');
   compare.score.text = {text.path, text.windows};
   compare.truths.clear();

@@ -22,6 +22,11 @@ Outcome outcome_of(const MakeTableResult& made, const Options& options) {
                     {"windows", made.windows},
                     {"documents", made.documents},
                     {"interval", made.interval_unit}};
+  for (const DamageCell& cell : made.whole)
+    outcome.result["whole"].push_back({{"type", find_type(cell.type)->name},
+                                       {"damage", cell.damage},
+                                       {"standard_error", cell.standard_error},
+                                       {"below_floor", cell.below_floor}});
   outcome.run_facts = {{"measured_seconds", made.measured_seconds}, {"encoding_seconds", made.encoding_seconds}};
   add_units(made.units, outcome);
   std::vector<std::string> header = {"damage (KL, nats per token)"};
@@ -40,6 +45,11 @@ Outcome outcome_of(const MakeTableResult& made, const Options& options) {
       }
       line.push_back(text);
     }
+    table.add(std::move(line));
+  }
+  if (!made.whole.empty()) {
+    std::vector<std::string> line = {"whole model"};
+    for (const DamageCell& cell : made.whole) line.push_back(cell.below_floor ? "< floor" : fmt::format("{:.3g}", cell.damage));
     table.add(std::move(line));
   }
   outcome.text = table.text();
@@ -63,6 +73,7 @@ Status prepare(Options& options, TextOptions& text, Context& context) {
   ASSAY_TRY(locate_text(text.path, context));
   ASSAY_ASSIGN(options.table.types, parse_types(options.types));
   options.table.text = {text.path, text.windows};
+  options.table.any_model = context.common.force;
   return {};
 }
 
@@ -79,6 +90,7 @@ Run declare_sweep(CLI::App& app) {
       ->check(CLI::IsMember({"tensor", "layer", "group"}));
   app.add_option("--base-recipe", options->table.base_recipe,
                  "measure on top of this recipe: all other tensors have its types, and damage is what the tensor adds to that");
+  app.add_flag("--whole", options->table.whole, "measure the whole model at each type, too: what export --format thireus needs");
   auto text = add_text_options(app);
   return [=](Context& context) -> Result<Outcome> {
     ASSAY_TRY(prepare(*options, *text, context));

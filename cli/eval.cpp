@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include "assay/base/text.h"
+#include "assay/file/byte_source.h"
+#include "assay/file/lm_eval.h"
 #include "assay/probe/llama_table.h"
 #include "cli/command.h"
 #include "cli/table.h"
@@ -73,6 +75,43 @@ void add_comparison(const Observation& seen, const EvaluateResult& evaluated, ui
   table.add({"mean, RMS of delta p", fmt::format("{:.3f}, {:.3f}", 100 * seen.mean_dp(), 100 * seen.rms_dp()), "", "% points"});
 }
 
+// Task scores of others, read before anything is run: a broken file costs nothing.
+Result<std::vector<std::pair<std::string, TaskResults>>> read_tasks(const std::vector<std::string>& paths) {
+  std::vector<std::pair<std::string, TaskResults>> files;
+  for (const std::string& path : paths) {
+    ASSAY_ASSIGN(const std::string text, read_text_file(path));
+    ASSAY_ASSIGN(TaskResults results, parse_lm_eval(text, path));
+    files.emplace_back(path, std::move(results));
+  }
+  return files;
+}
+
+void add_tasks(const std::vector<std::pair<std::string, TaskResults>>& files, Outcome& outcome) {
+  if (files.empty()) return;
+  Json list = Json::array();
+  Table table({"task", "metric", "value", "standard error", "samples", "model"});
+  for (const auto& [path, results] : files) {
+    outcome.inputs.push_back(path);
+    for (const TaskScore& score : results.scores) {
+      list.push_back({{"task", score.task},
+                      {"metric", score.metric},
+                      {"filter", score.filter},
+                      {"value", score.value},
+                      {"standard_error", score.standard_error ? Json(*score.standard_error) : Json()},
+                      {"samples", score.samples ? Json(*score.samples) : Json()},
+                      {"shots", score.shots ? Json(*score.shots) : Json()},
+                      {"version", score.version},
+                      {"model", results.model},
+                      {"file", path}});
+      table.add({score.task, score.metric + (score.filter.empty() || score.filter == "none" ? "" : " (" + score.filter + ")"),
+                 fmt::format("{:.4f}", score.value), score.standard_error ? fmt::format("{:.4f}", *score.standard_error) : "",
+                 score.samples ? group_digits(*score.samples) : "", printable(results.model)});
+    }
+  }
+  outcome.result["tasks"] = std::move(list);
+  outcome.text += "\ntask scores, by lm-evaluation-harness\n" + table.text();
+}
+
 }  // namespace
 
 Run declare_eval(CLI::App& app) {
@@ -80,12 +119,16 @@ Run declare_eval(CLI::App& app) {
   app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--base", options->base, "the model to compare with, likewise");
   app.add_option("--kl-divergence-base", options->stored_base,
-                 "compare with the logits in this file (llama.cpp's format) instead of --base");
+                 "compare with the logits in this file (llama.cpp's format); with --base, too, that model says how much of the KL the "
+                 "format makes");
   app.add_option("--save-all-logits", options->save_logits,
                  "write the model's logits to this file (llama.cpp's format, 16 bits per logit)");
+  auto tasks = std::make_shared<std::vector<std::string>>();
+  app.add_option("--lm-eval", *tasks, "results of lm-evaluation-harness (JSON), repeatable: their task scores are told beside");
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed with --kl-divergence-base");
-  return [options, text](Context& context) -> Result<Outcome> {
+  return [options, text, tasks](Context& context) -> Result<Outcome> {
+    ASSAY_ASSIGN(const auto task_files, read_tasks(*tasks));
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_TRY(locate_model(options->base, context));
     ASSAY_TRY(locate_text(text->path, context));
@@ -116,8 +159,17 @@ Run declare_eval(CLI::App& app) {
     if (evaluated.comparison && !evaluated.comparison->positions().kl.exact())
       outcome.text += fmt::format("tails and percentiles from a sketch: ranks off by at most {} of {} positions\n",
                                   group_digits(evaluated.comparison->positions().kl.rank_error()), group_digits(evaluated.tokens_scored));
-    if (!options->stored_base.empty())
-      outcome.text += "the stored base has 16 bits per logit and a floor 16 nats under the top: small differences are the format's\n";
+    if (evaluated.format_floor) {
+      json["format_floor"] = {{"kl", evaluated.format_floor->kl},
+                              {"llama_cpp", evaluated.format_floor->plain},
+                              {"of", evaluated.floor_of_base ? "base" : "model"}};
+      outcome.text += fmt::format(
+          "stored logits have 16 bits and a floor 16 nats under the top: that alone makes a KL of {:.3g} nats per token (as llama.cpp adds "
+          "it up "
+          "{:.3g}), of the {}'s logits\n",
+          evaluated.format_floor->kl, evaluated.format_floor->plain, evaluated.floor_of_base ? "base" : "model");
+    }
+    add_tasks(task_files, outcome);
     if (evaluated.noise_floor) outcome.text += fmt::format("noise floor of these options: {:.2g} nats per token\n", *evaluated.noise_floor);
     if (evaluated.comparison) add_llama_table(*evaluated.comparison, json, outcome.text);
     return outcome;

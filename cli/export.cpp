@@ -3,6 +3,8 @@
 #include <filesystem>
 
 #include "assay/file/atomic_writer.h"
+#include "assay/plan/damage_table.h"
+#include "assay/plan/published_export.h"
 #include "cli/csv.h"
 #include "cli/program.h"
 #include "cli/runs.h"
@@ -24,6 +26,31 @@ Result<PartialReport> unfinished_report(const RunRecord& run) {
                "a report of `" + run.command + "` needs more: assay resume " + run.id, partial.error().message});
 }
 
+// The directory of the tool suite's two tables.
+Result<Outcome> export_published(const Json& report, const RunRecord& run, const std::string& directory, bool force) {
+  if (directory.empty()) return fail(ErrorCode::kUsage, {"export --format thireus", "needs a directory", "--output DIR", ""});
+  ASSAY_ASSIGN(const DamageTable table, damage_table_from_json(report.dump()));
+  const Json cells = report["result"].value("whole", Json::array());
+  if (!cells.is_array() || cells.empty())
+    return fail(ErrorCode::kUsage, {"run " + run.id, "has no damage of the whole model", "a sweep with --whole is needed", ""});
+  DamageTable whole;  // read as a row is, with all its checks
+  ASSAY_ASSIGN(whole, damage_table_from_json(Json{{"rows", {{{"name", "group0"}, {"cells", cells}}}}}.dump()));
+  ASSAY_ASSIGN(const PublishedFiles files, published_files(table, whole.rows[0].cells));
+  const std::filesystem::path root(directory);
+  std::error_code error;
+  std::filesystem::create_directories(root / "group0", error);
+  if (error) return fail(ErrorCode::kIo, {directory, "cannot be made", "", error.message()});
+  Outcome outcome;
+  outcome.result = {{"run", run.id}, {"format", "thireus"}, {"files", Json::array()}};
+  for (const auto& [path, one] :
+       {std::pair(root / "kld_results.csv", &files.table), std::pair(root / "group0" / "kld_results.csv", &files.group0)}) {
+    ASSAY_TRY(write_text_file(path.string(), to_csv(*one), {force, {}, 0}));
+    outcome.result["files"].push_back(path.string());
+    outcome.text += path.string() + "\n";
+  }
+  return outcome;
+}
+
 }  // namespace
 
 Run declare_export(CLI::App& app) {
@@ -32,10 +59,12 @@ Run declare_export(CLI::App& app) {
   };
   auto options = std::make_shared<Options>();
   app.add_option("run", options->run, "the first digits of its name (default: the latest)");
-  app.add_option("--format", options->format, "json: the report; csv: its damage table, or one line per value")
-      ->check(CLI::IsMember({"json", "csv"}))
+  app.add_option("--format", options->format,
+                 "json: the report; csv: its damage table, or one line per value; thireus: kld_results.csv and group0/kld_results.csv in a "
+                 "directory, of a sweep with --whole, for plan --published")
+      ->check(CLI::IsMember({"json", "csv", "thireus"}))
       ->capture_default_str();
-  app.add_option("--output,-o", options->output, "file to write (default: standard output)");
+  app.add_option("--output,-o", options->output, "file to write (default: standard output); thireus: the directory");
   return [options](Context& context) -> Result<Outcome> {
     ASSAY_ASSIGN(const std::string store, store_of(context));
     ASSAY_ASSIGN(const RunRecord run, choose_run(store, options->run, [](const RunRecord&) { return true; }, "run"));
@@ -55,6 +84,7 @@ Run declare_export(CLI::App& app) {
           {"units_done", units.found}, {"units_planned", units.planned}, {"units_missing", units.planned - units.found}};
       context.progress.log(fmt::format("run {} is {}: a report of {} of {} units", run.id, name_of(run.state), units.found, units.planned));
     }
+    if (options->format == "thireus") return export_published(report, run, options->output, context.common.force);
     const std::string text = options->format == "csv" ? csv_of(report) : report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
     Outcome outcome;
     outcome.result = {{"run", run.id},

@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include "assay/base/sha256.h"
 #include "assay/base/text.h"
+#include "assay/file/atomic_writer.h"
+#include "assay/plan/recipe_file.h"
 #include "cli/command.h"
 #include "cli/table.h"
 
@@ -102,12 +105,33 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   return outcome;
 }
 
+// Of the file that was written, whether its types are the plan's or a preset's; the prediction is told only of the plan's.
+Status write_recipe(const OptimizeResult& r, const OptimizeOptions& options, const std::string& path, const Outcome& outcome) {
+  ASSAY_ASSIGN(RecipeFile file, read_recipe_file(options.output, {}));
+  RecipeDocument& document = file.document;
+  ASSAY_ASSIGN(const ModelTensors model, open_model_tensors(options.model));
+  ASSAY_TRY(record_model(model, document.provenance));
+  document.provenance.tool = "assay " ASSAY_VERSION;
+  for (const std::string& input : outcome.inputs)
+    if (input != options.model) {
+      ASSAY_ASSIGN(document.provenance.inputs[input], sha256_of_file(input));
+    }
+  document.prediction.file_bytes = r.measured.bytes;
+  if (r.accepted) {
+    document.prediction.damage = r.plan.predicted_damage;
+    document.prediction.bound = r.plan.bound;
+    document.prediction.tensor_bytes = r.plan.tensor_bytes;
+  }
+  ASSAY_ASSIGN(const WrittenRecipe written, kYamlFormat.write(document, model.tensors));
+  return write_text_file(path, written.text, {options.force, outcome.inputs, 0});
+}
+
 }  // namespace
 
 Run declare_optimize(CLI::App& app) {
   struct Extra {
     double bpw = 0;
-    std::string size, like, types, min_type;
+    std::string size, like, types, min_type, recipe;
     std::vector<std::string> keep;
   };
   auto options = std::make_shared<OptimizeOptions>();
@@ -125,6 +149,7 @@ Run declare_optimize(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(0.0, 100.0));
   app.add_option("--output,-o", options->output, "GGUF to write")->required();
+  app.add_option("--recipe-output", extra->recipe, "write the file's types too, with where they came from, as a YAML recipe");
   app.add_option("--types", extra->types, "allowed types, e.g. Q4_K,Q5_K,Q6_K");
   app.add_option("--min-type", extra->min_type, "no type with fewer bits than this one");
   app.add_option("--keep", extra->keep, "REGEX=TYPE: tensors that must take a type");
@@ -163,7 +188,9 @@ Run declare_optimize(CLI::App& app) {
     ASSAY_TRY(context.begin(inputs));
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const OptimizeResult result, engine->optimize(*options, context.settings, context.progress));
-    return outcome_of(result, *options);
+    Outcome outcome = outcome_of(result, *options);
+    if (!extra->recipe.empty()) ASSAY_TRY(write_recipe(result, *options, extra->recipe, outcome));
+    return outcome;
   };
 }
 

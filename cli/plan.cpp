@@ -3,10 +3,15 @@
 
 #include <algorithm>
 
+#include "assay/base/sha256.h"
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
+#include "assay/file/json_text.h"
 #include "assay/plan/allocate.h"
 #include "assay/plan/budget.h"
+#include "assay/plan/model_tensors.h"
+#include "assay/plan/plan_document.h"
+#include "assay/plan/recipe_format.h"
 #include "assay/plan/runtime_memory.h"
 #include "assay/plan/solver.h"
 #include "assay/report/figure.h"
@@ -22,6 +27,7 @@ namespace {
 constexpr double kMiB = 1 << 20;
 
 struct Options {
+  std::string backend;
   std::string model, output, types, min_type, size, like, figure;
   double bpw = 0;
   bool frontier = false;
@@ -51,6 +57,9 @@ Status read_constraints(Options& options) {
     ASSAY_ASSIGN(const auto least, parse_types(options.min_type));
     constraints.min_type = least[0];
   }
+  if (!options.backend.empty()) {
+    ASSAY_ASSIGN(constraints.backend, find_backend(options.backend));
+  }
   for (const std::string& rule : options.keep) {
     ASSAY_ASSIGN(const auto parts, rule_of("--keep", rule));
     ASSAY_ASSIGN(const auto type, parse_types(parts.second));
@@ -74,7 +83,7 @@ Status read_constraints(Options& options) {
   for (const std::string& roles : options.fuse) constraints.fused.push_back(split(roles, ','));
   if (options.speeds.empty()) return {};
   ASSAY_ASSIGN(const std::string text, read_text_file(options.speeds));
-  const Json json = Json::parse(text, nullptr, false);
+  ASSAY_ASSIGN(const Json json, parse_json(text, options.speeds, RepeatedKeys::kRefuse));
   const std::string needed = "{\"Q4_K\": 1.0, \"IQ3_S\": 1.7, ...}, time per weight in any unit";
   if (!json.is_object()) return fail(ErrorCode::kBadInput, {options.speeds, "is no JSON object", needed, ""});
   for (const auto& [name, value] : json.items()) {
@@ -91,7 +100,23 @@ Json upgrade_json(const PlanUpgrade& one) {
       {"row", one.row}, {"from", find_type(one.from)->name}, {"to", find_type(one.to)->name}, {"bytes", one.bytes}, {"saved", one.saved}};
 }
 
-Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, const PlanObjective& objective, const Common& common) {
+// YAML says where the recipe came from and what it promises; another name gets llama-quantize's lines.
+Status write_recipe(const Options& options, const Plan& plan, const DamageTable& table, const ModelTensors& model, const Outcome& outcome,
+                    bool force) {
+  if (!options.output.ends_with(".yaml") && !options.output.ends_with(".yml"))
+    return write_text_file(options.output, to_text(plan.recipe), {force, outcome.inputs, 0});
+  ASSAY_ASSIGN(RecipeDocument document, plan_document(plan, table, model));
+  document.provenance.tool = "assay " ASSAY_VERSION;
+  for (const std::string& path : options.inputs()) {
+    if (path == options.model) continue;
+    ASSAY_ASSIGN(document.provenance.inputs[path], sha256_of_file(path));
+  }
+  ASSAY_ASSIGN(const WrittenRecipe written, kYamlFormat.write(document, model.tensors));
+  return write_text_file(options.output, written.text, {force, outcome.inputs, 0});
+}
+
+Result<Outcome> plan_one(const Options& options, const ModelTensors& model, const PlanObjective& objective, const Common& common) {
+  const Checkpoint& checkpoint = *model.checkpoint;
   BudgetRequest budget;
   if (options.bpw > 0) budget.bpw = options.bpw;
   if (!options.size.empty()) budget.size = options.size;
@@ -129,7 +154,10 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
                     {"budget_bytes", plan.budget_bytes},
                     {"bpw", plan.bpw},
                     {"solver", options.constraints.solver},
+                    {"preset", plan.preset.empty() ? Json() : Json(plan.preset)},
+                    {"unit", objective.table().unit},
                     {"predicted_kl", plan.predicted_damage},
+                    {"standard_error", standard_error_of(plan.recipe, objective.table())},
                     {"bound", plan.bound},
                     {"gap", plan.gap},
                     {"exact", plan.exact},
@@ -141,6 +169,7 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
                              group_digits(plan.file_bytes), group_digits(plan.budget_bytes), plan.bpw, plan.predicted_damage, plan.bound,
                              100 * plan.gap, plan.exact ? " (proven optimal)" : "") +
                  made.text;
+  if (!plan.preset.empty()) outcome.text += "the best preset that fits: " + plan.preset + "\n";
   Json limits = Json::array();
   for (const PlanLimit& limit : plan.limits) {
     limits.push_back({{"name", limit.name}, {"used", limit.used}, {"most", limit.most}, {"price", limit.price}});
@@ -160,8 +189,14 @@ Result<Outcome> plan_one(const Options& options, const Checkpoint& checkpoint, c
   }
   outcome.text += fmt::format("one MiB more would save {:.4g} (shadow price)\n", plan.lambda * kMiB);
   if (!plan.next.empty()) outcome.text += upgrades.text();
-  for (const std::string& warning : plan.warnings) outcome.text += warning + "\n";
-  if (!options.output.empty()) ASSAY_TRY(write_text_file(options.output, to_text(plan.recipe), {common.force, outcome.inputs, 0}));
+  Json said = Json::array();
+  for (const auto* list : {&objective.warnings(), &plan.warnings})
+    for (const std::string& warning : *list) {
+      outcome.text += warning + "\n";
+      said.push_back(warning);
+    }
+  outcome.result["warnings"] = std::move(said);
+  if (!options.output.empty()) ASSAY_TRY(write_recipe(options, plan, objective.table(), model, outcome, common.force));
   return outcome;
 }
 
@@ -209,13 +244,20 @@ Result<Outcome> plan_curve(const Options& options, const Checkpoint& checkpoint,
   outcome.text = lines.text();
   if (frontier.points.size() > kLines)
     outcome.text += fmt::format("{} of {} points; all with --json\n", kLines, group_digits(frontier.points.size()));
-  for (const std::string& warning : frontier.warnings) outcome.text += warning + "\n";
+  for (const auto* list : {&objective.warnings(), &frontier.warnings})
+    for (const std::string& warning : *list) outcome.text += warning + "\n";
   if (!options.figure.empty()) {
     OutputOptions output;
     output.force = common.force;
     ASSAY_TRY(write_figure(options.figure, figure_of(frontier, options.model), output));
   }
   return outcome;
+}
+
+std::string backend_help() {
+  std::vector<std::string> names;
+  for (const Backend& backend : all_backends()) names.emplace_back(backend.name);
+  return "only types that this backend of llama.cpp multiplies with: " + join(names, ", ");
 }
 
 std::string solver_help() {
@@ -234,12 +276,14 @@ Run declare_plan(CLI::App& app) {
   CLI::Option* const own = add_objective_options(app, options->objective);
   CLI::Option* const proxy = add_proxy_options(app, options->proxy)->excludes(own);
   CLI::Option* const published = add_published_options(app, options->published);
-  app.add_option("--output,-o", options->output, "recipe file to write (REGEX=TYPE lines)");
+  app.add_option("--output,-o", options->output,
+                 "recipe file to write: REGEX=TYPE lines, or with .yaml ours, with provenance and prediction");
   app.add_option("--bpw", options->bpw, "bits per weight over all tensor bytes");
   app.add_option("--size", options->size, "file size: 700MiB, 30%");
   app.add_option("--like", options->like, "the bytes of a preset's file");
   app.add_option("--types", options->types, "allowed types");
   app.add_option("--min-type", options->min_type, "no type with fewer bits than this one");
+  app.add_option("--backend", options->backend, backend_help());
   app.add_option("--keep", options->keep, "REGEX=TYPE: tensors that must take a type");
   app.add_option("--types-of", options->types_of, "REGEX=TYPE,TYPE: allowed types of some tensors");
   app.add_option("--at-least", options->at_least, "REGEX=TYPE: no fewer bits for some tensors");
@@ -256,8 +300,8 @@ Run declare_plan(CLI::App& app) {
   app.add_option("--solver", options->constraints.solver, solver_help())->capture_default_str();
   CLI::Option* frontier = app.add_flag("--frontier", options->frontier, "the whole curve of size against damage in place of one recipe");
   app.add_option("--figure", options->figure, "with --frontier: draw it, as .svg or .png")->needs(frontier);
-  for (const char* name :
-       {"--like", "--min-type", "--keep", "--types-of", "--at-least", "--device-size", "--fuse", "--speeds", "--vram", "--frontier"})
+  for (const char* name : {"--like", "--min-type", "--backend", "--keep", "--types-of", "--at-least", "--device-size", "--fuse", "--speeds",
+                           "--vram", "--frontier"})
     published->excludes(app.get_option(name));
   published->excludes(own)->excludes(proxy);
   return [options](Context& context) -> Result<Outcome> {
@@ -274,11 +318,14 @@ Run declare_plan(CLI::App& app) {
     ASSAY_ASSIGN(const Solver* const known, find_solver(options->constraints.solver));
     (void)known;
     ASSAY_TRY(locate_model(options->model, context));
-    ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options->model));
+    ModelTensors model;
+    model.path = options->model;
+    ASSAY_ASSIGN(model.checkpoint, Checkpoint::open(options->model));
+    model.tensors = model.checkpoint->tensors();
     ASSAY_ASSIGN(const PlanObjective objective,
-                 PlanObjective::open(options->objective, options->proxy, *checkpoint, options->constraints.types));
-    return options->frontier ? plan_curve(*options, *checkpoint, objective, context.common)
-                             : plan_one(*options, *checkpoint, objective, context.common);
+                 PlanObjective::open(options->objective, options->proxy, model, options->constraints.types, context.common.force));
+    return options->frontier ? plan_curve(*options, *model.checkpoint, objective, context.common)
+                             : plan_one(*options, model, objective, context.common);
   };
 }
 

@@ -16,11 +16,17 @@
 namespace assay::cli {
 namespace {
 
-Result<std::vector<DamageTable>> read_tables(const ObjectiveArguments& arguments) {
+Result<std::vector<DamageTable>> read_tables(const ObjectiveArguments& arguments, const ModelTensors& model, bool force,
+                                             std::vector<std::string>& warnings) {
   std::vector<DamageTable> tables;
   for (const std::string& path : arguments.tables) {
     ASSAY_ASSIGN(const std::string text, read_text_file(path));
     ASSAY_ASSIGN(DamageTable table, damage_table_from_json(text));
+    ASSAY_ASSIGN(std::string other_model, check_same_model(table, *model.checkpoint, model.path, force));
+    if (!other_model.empty()) warnings.push_back(std::move(other_model));
+    if (table.unit != kDamageUnit)
+      warnings.push_back("damage table: " + printable(table.estimator) + " is in " + printable(table.unit) +
+                         ", not in nats: what is predicted is no KL");
     tables.push_back(std::move(table));
   }
   return aligned_tables(tables, arguments.tables);
@@ -134,16 +140,16 @@ CLI::Option* add_objective_options(CLI::App& app, ObjectiveArguments& arguments)
   return table;
 }
 
-Result<PlanObjective> PlanObjective::open(const ObjectiveArguments& arguments, const ProxyArguments& proxy, const Checkpoint& checkpoint,
-                                          const std::vector<GgmlType>& types) {
+Result<PlanObjective> PlanObjective::open(const ObjectiveArguments& arguments, const ProxyArguments& proxy, const ModelTensors& model,
+                                          const std::vector<GgmlType>& types, bool force) {
   PlanObjective objective;
   objective.arguments_ = arguments;
   if (!proxy.facts.empty()) {
-    ASSAY_ASSIGN(objective.proxy_, ProxyObjective::open(proxy, checkpoint, types));
+    ASSAY_ASSIGN(objective.proxy_, ProxyObjective::open(proxy, *model.checkpoint, types));
     objective.tables_ = {objective.proxy_->table()};
     objective.weights_ = {1};
   } else {
-    ASSAY_ASSIGN(objective.tables_, read_tables(arguments));
+    ASSAY_ASSIGN(objective.tables_, read_tables(arguments, model, force, objective.warnings_));
     ASSAY_ASSIGN(objective.weights_, weights_of(arguments));
   }
   objective.table_ = weighted_table(objective.tables_, objective.weights_);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "assay/plan/allocate.h"
+#include "assay/plan/model_tensors.h"
 #include "cli/command.h"
 #include "cli/plan_proxy.h"
 
@@ -31,12 +32,16 @@ struct ObjectivePlan {
 class PlanObjective {
  public:
   // Reads the tables, or what RAMP's proxy is made of. `types`: for the proxy, as parse_types() has them.
-  static Result<PlanObjective> open(const ObjectiveArguments& arguments, const ProxyArguments& proxy, const Checkpoint& checkpoint,
-                                    const std::vector<GgmlType>& types);
+  // `force`: tables of another model are taken, with a warning. Errors: kMismatch (tables of another model, or unlike each other).
+  static Result<PlanObjective> open(const ObjectiveArguments& arguments, const ProxyArguments& proxy, const ModelTensors& model,
+                                    const std::vector<GgmlType>& types, bool force);
 
   Result<ObjectivePlan> solve(const Checkpoint& checkpoint, uint64_t budget, const AllocateConstraints& constraints) const;
   // One table for the whole curve: the tables' mean or weighted sum, upper damages with --robust. kUsage: worst, interactions.
   Result<DamageTable> curve_table() const;
+  const DamageTable& table() const { return table_; }  // the tables weighted
+  // What the tables say of themselves that a reader must know.
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   Result<ObjectivePlan> of_tables(const Checkpoint& checkpoint, uint64_t budget, const AllocateConstraints& constraints) const;
@@ -47,6 +52,7 @@ class PlanObjective {
   std::vector<double> weights_;      // of the tables; with worst: alike
   DamageTable table_;                // all of them, weighted
   std::optional<ProxyObjective> proxy_;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace assay::cli

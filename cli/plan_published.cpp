@@ -130,6 +130,10 @@ CLI::Option* add_published_options(CLI::App& app, PublishedPlanArguments& argume
   app.add_option("--objective", arguments.objective, "with --published: roles (curves of roles) or rank-1 (one curve for all)")
       ->needs(table)
       ->capture_default_str();
+  app.add_option("--exponent", arguments.exponent, "with --published: of the tensors' sensitivities, by which the solver chooses")
+      ->needs(table)
+      ->check(CLI::Range(0.0, 8.0))
+      ->capture_default_str();
   app.add_option("--to", arguments.format, "with --published: the recipe's format, as recipe convert has it")
       ->needs(table)
       ->capture_default_str();
@@ -158,6 +162,7 @@ Result<Outcome> plan_published_tables(const PublishedPlanArguments& arguments, c
   ASSAY_ASSIGN(const PublishedObjective objective, published_objective(table, group0, map, options));
   PublishedPlanOptions plan_options;
   plan_options.solver = request.solver;
+  plan_options.exponent = arguments.exponent;
   ASSAY_ASSIGN(plan_options.budget, budget_of(request, model.tensors));
   ASSAY_ASSIGN(const PublishedPlan plan, plan_published(objective, model.tensors, plan_options));
   outcome.result = result_json(objective, plan, plan_options.budget, request.solver);

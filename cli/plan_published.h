@@ -13,8 +13,9 @@ struct PublishedPlanArguments {
   std::string objective = "roles";  // find_published_model
   std::string format = "thireus";   // of the recipe written
   std::string table_output;         // damage table
+  double exponent = 1;              // PublishedPlanOptions::exponent
 };
-// --published, --group0, --map, --objective, --to, --table-output. Returns --published.
+// --published, --group0, --map, --objective, --exponent, --to, --table-output. Returns --published.
 CLI::Option* add_published_options(CLI::App& app, PublishedPlanArguments& arguments);
 
 // What `plan` has for every kind of table.

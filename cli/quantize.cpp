@@ -3,6 +3,7 @@
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
 #include "assay/plan/quantize_job.h"
+#include "assay/plan/recipe_file.h"
 #include "cli/command.h"
 #include "cli/table.h"
 
@@ -79,11 +80,12 @@ Result<Outcome> quantize(Options& options, Context& context) {
     ASSAY_ASSIGN(imatrix, read_imatrix(options.imatrix));
   }
   QuantizeOptions& job = options.job;
+  std::vector<std::string> losses;
   job.imatrix = imatrix ? &*imatrix : nullptr;
   job.imatrix_path = options.imatrix;
   if (!options.recipe.empty()) {
-    job.recipe.emplace();
-    ASSAY_TRY(add_rules(*job.recipe, {}, options.recipe));
+    ASSAY_ASSIGN(job.recipe,
+                 read_recipe_rules(options.recipe, {options.model, checkpoint->tensors(), checkpoint}, context.common.force, losses));
   }
   ASSAY_TRY(add_rules(job.tensor_types, options.tensor_types, options.tensor_type_file));
   ASSAY_ASSIGN(job.output_tensor_type, parse_type(options.output_type));
@@ -121,6 +123,7 @@ Result<Outcome> quantize(Options& options, Context& context) {
                     {"warnings", report.warnings}};
   outcome.text = table.text();
   add_codes(made.codes, outcome);
+  for (const std::string& loss : losses) outcome.text += "not read from the recipe: " + loss + "\n";
   for (const std::string& warning : report.warnings) outcome.text += "warning: " + warning + "\n";
   outcome.text += fmt::format("{}: {} bytes, {:.4f} bits per weight\n", job.dry_run ? "dry run" : options.output,
                               group_digits(report.file_bytes), report.bpw);
@@ -135,7 +138,8 @@ Run declare_quantize(CLI::App& app) {
   app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--output,-o", options->output, "GGUF to write");
   app.add_option("--type", job.preset, "preset: Q4_K_M, Q5_K_S, IQ4_XS, ...");
-  app.add_option("--recipe", options->recipe, "file of REGEX=TYPE lines");
+  app.add_option("--recipe", options->recipe,
+                 "recipe of any format that `recipe` reads, or a model's file, which is the recipe of its types");
   app.add_option("--imatrix", options->imatrix, "importance matrix (GGUF or .dat)");
   app.add_option("--codes", options->codes,
                  "nearest, feedback (error carried on to later columns) or best (and improved with the scales until it stops falling); "

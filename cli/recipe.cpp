@@ -84,6 +84,8 @@ Json facts_json(const RecipeDocument& document) {
   if (!from.inputs.empty()) json["inputs"] = from.inputs;
   if (prediction.damage) json["damage"] = *prediction.damage;
   if (prediction.interval) json["interval"] = {prediction.interval->first, prediction.interval->second};
+  if (prediction.standard_error) json["standard_error"] = *prediction.standard_error;
+  if (prediction.bound) json["bound"] = *prediction.bound;
   if (prediction.tensor_bytes) json["tensor_bytes"] = *prediction.tensor_bytes;
   if (prediction.file_bytes) json["file_bytes"] = *prediction.file_bytes;
   return json;
@@ -181,16 +183,19 @@ Result<Outcome> convert(Options& options, Context& context) {
 }
 
 // A damage table of ours, or a published one.
-Result<TypeDamage> read_table(const std::string& path, const std::vector<TensorInfo>& tensors) {
+Result<TypeDamage> read_table(const std::string& path, const ModelTensors& model, bool force, std::string& warning) {
   ASSAY_ASSIGN(const std::string text, read_text_file(path));
   if (!text.starts_with("QTYPE")) {
     ASSAY_ASSIGN(const DamageTable table, damage_table_from_json(text));
+    if (model.checkpoint) {
+      ASSAY_ASSIGN(warning, check_same_model(table, *model.checkpoint, model.path, force));
+    }
     return type_damage(table);
   }
   ASSAY_ASSIGN(const auto source, open_file(path));
   ASSAY_ASSIGN(const PublishedTable table, read_published_table(*source));
   std::vector<MappedTensor> map;
-  for (const TensorInfo& tensor : tensors) map.push_back(mapped_tensor(tensor));
+  for (const TensorInfo& tensor : model.tensors) map.push_back(mapped_tensor(tensor));
   return type_damage(table, map);
 }
 
@@ -260,8 +265,9 @@ Result<Outcome> diff(Options& options, Context& context) {
   ASSAY_ASSIGN(const RecipeFile second, read_recipe(options.second, inputs));
   outcome.inputs.push_back(options.second);
   std::optional<TypeDamage> damage;
+  std::string warning;
   if (!options.table.empty()) {
-    ASSAY_ASSIGN(damage, read_table(options.table, inputs.model->tensors));
+    ASSAY_ASSIGN(damage, read_table(options.table, *inputs.model, context.common.force, warning));
     outcome.inputs.push_back(options.table);
   }
   ASSAY_ASSIGN(const RecipeDiff moved, recipe_diff(first.document, second.document, inputs.model->tensors, damage ? &*damage : nullptr));
@@ -289,6 +295,7 @@ Result<Outcome> diff(Options& options, Context& context) {
           moved.unknown.size() > 5 ? ", ..." : "");
   }
   outcome.text += "\n";
+  if (!warning.empty()) outcome.text += "warning: " + warning + "\n";
   if (!options.figure.empty() && moved.moves.empty()) {
     outcome.text += "no figure: nothing moved\n";
   } else if (!options.figure.empty()) {

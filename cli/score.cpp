@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "assay/base/text.h"
+#include "assay/file/atomic_writer.h"
 #include "assay/plan/damage_table.h"
 #include "cli/command.h"
 #include "cli/table.h"
@@ -17,6 +18,7 @@ struct Options {
   std::string scores = "default", types = "Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_XS,Q8_0";
   Grouping by = Grouping::kTensor;
   bool list = false;
+  std::string as_table, table_output;  // score whose values become the damage table; file for it
 };
 
 std::string_view name_of(Grouping grouping) {
@@ -27,8 +29,10 @@ std::string_view name_of(Grouping grouping) {
 // A damage, so that `plan` can take it.
 bool is_damage(const ScoreInfo& info) { return info.by_type && info.unit == "nats per token"; }
 
-DamageTable damage_table_of(const Scored& scored) {
+DamageTable damage_table_of(const Scored& scored, const std::string& model_sha256) {
   DamageTable table;
+  table.model_sha256 = model_sha256;
+  table.unit = scored.info.unit;
   table.estimator = scored.info.name == "curvature" ? "curvature:centred" : std::string(scored.info.name);
   for (const ScoreRow& row : scored.table.rows) {
     DamageRow damage{row.name, row.tensors, {}};
@@ -138,7 +142,24 @@ std::string weights_text(const ScoreModelResult& made) {
   return text;
 }
 
-Outcome outcome_of(const ScoreModelResult& made, const Options& options) {
+// The score that --as-table names; or curvature if it is there, else the first that is a damage; null: none.
+Result<const Scored*> table_score(const ScoreModelResult& made, const std::string& wanted) {
+  const Scored* chosen = nullptr;
+  for (const Scored& scored : made.scores) {
+    if (!wanted.empty() ? scored.info.name == wanted
+                        : is_damage(scored.info) && !scored.table.rows.empty() && (chosen == nullptr || scored.info.name == "curvature"))
+      chosen = &scored;
+  }
+  if (wanted.empty()) return chosen;
+  const std::string who = "--as-table " + printable(wanted);
+  if (chosen == nullptr) return fail(ErrorCode::kUsage, {who, "is not among --scores", "one of those that are computed", ""});
+  if (!chosen->info.by_type || !chosen->info.higher_is_worse || chosen->info.pooling != Pooling::kSum)
+    return fail(ErrorCode::kUsage, {who, "cannot stand for damages", "a loss with a value per type is needed", "assay score --list"});
+  if (chosen->table.rows.empty()) return fail(ErrorCode::kUsage, {who, "has no values", "", join(chosen->table.notes, "; ")});
+  return chosen;
+}
+
+Result<Outcome> outcome_of(const ScoreModelResult& made, const Options& options) {
   Outcome outcome;
   outcome.inputs = {options.score.model, options.score.text.path, options.score.imatrix};
   outcome.result = Json::object();
@@ -146,15 +167,21 @@ Outcome outcome_of(const ScoreModelResult& made, const Options& options) {
   Table summary({"score", "unit", "passes", "seconds", "most sensitive first"});
   std::string whole;
   for (const Scored& scored : made.scores) {
-    // Curvature if it is there, else the first.
-    if (is_damage(scored.info) && !scored.table.rows.empty() && (!outcome.result.contains("table") || scored.info.name == "curvature"))
-      outcome.result["table"] = Json::parse(to_json(damage_table_of(scored)));
     const std::vector<ScoreRow> rows = pooled(scored.table.rows, options.by, scored.info.pooling);
     scores.push_back(score_json(scored, rows));
     seconds[std::string(scored.info.name)] = scored.table.seconds;
     summary.add({std::string(scored.info.name), std::string(scored.info.unit), fmt::format("{:g}", scored.table.forward_equivalents),
                  fmt::format("{:.2f}", scored.table.seconds), first_rows(scored, rows, options.score.types, 4)});
     if (made.scores.size() == 1) whole = whole_table(scored, rows, options.score.types);
+  }
+  ASSAY_ASSIGN(const Scored* const chosen, table_score(made, options.as_table));
+  if (chosen != nullptr) {
+    const std::string table = to_json(damage_table_of(*chosen, made.model_sha256));
+    outcome.result["table"] = Json::parse(table);
+    if (!options.table_output.empty())
+      ASSAY_TRY(write_text_file(options.table_output, table + "\n", {options.score.force, outcome.inputs, 0}));
+  } else if (!options.table_output.empty()) {
+    return fail(ErrorCode::kUsage, {"--table-output", "has no table to write", "a score of damages, or --as-table", ""});
   }
   outcome.result["scores"] = std::move(scores);
   outcome.result["tokens_scored"] = made.tokens_scored;
@@ -238,6 +265,9 @@ Run declare_score(CLI::App& app) {
                  "directory for values of single weights, one safetensors file per score and type, of the scores that are sums of such");
   app.add_option("--terms", options->score.terms,
                  "safetensors file for curvature's first-order terms, with which plan counts interactions (--interactions)");
+  app.add_option("--as-table", options->as_table,
+                 "the score whose values `plan --table` is to plan by; without it curvature, else the first in nats per token");
+  app.add_option("--table-output", options->table_output, "write that table alone to a file");
   auto text = add_text_options(app, false);
   app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed by scores of the weights alone");
   return [=](Context& context) -> Result<Outcome> {

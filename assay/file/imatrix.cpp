@@ -22,6 +22,7 @@ bool can_add(const ImatrixEntry& a, const ImatrixEntry& b) {
 
 void scale(ImatrixEntry& entry, float factor) {
   for (float& sum : entry.sums) sum *= factor;
+  for (float& sum : entry.inputs) sum *= factor;
   for (float& count : entry.counts) count *= factor;
 }
 
@@ -37,6 +38,18 @@ std::vector<float> Imatrix::importance(const std::string& tensor) const {
     weights[i] = count > 0 ? entry.sums[i] / count : 1.0F;
   }
   return weights;
+}
+
+std::vector<float> Imatrix::mean_inputs(const std::string& tensor) const {
+  const auto found = entries.find(tensor);
+  if (found == entries.end()) return {};
+  const ImatrixEntry& entry = found->second;
+  std::vector<float> means(entry.inputs.size());
+  for (size_t i = 0; i < means.size(); ++i) {
+    const float count = entry.counts[i / entry.columns];
+    means[i] = count > 0 ? entry.inputs[i] / count : 0.0F;
+  }
+  return means;
 }
 
 Status Imatrix::merge(const Imatrix& other) {
@@ -65,6 +78,8 @@ Status Imatrix::merge(const Imatrix& other) {
     divide_into(sum, matrices);
     divide_into(addend, matrices);
     for (size_t i = 0; i < sum.sums.size(); ++i) sum.sums[i] += addend.sums[i];
+    if (sum.inputs.empty() || addend.inputs.empty()) sum.inputs.clear();  // known of one side alone: unknown of both
+    for (size_t i = 0; i < sum.inputs.size(); ++i) sum.inputs[i] += addend.inputs[i];
     for (size_t m = 0; m < matrices; ++m) sum.counts[m] += addend.counts[m];
   }
   chunk_count += other.chunk_count;
@@ -88,7 +103,9 @@ Result<Imatrix> parse_imatrix(std::shared_ptr<ByteSource> source) {
 Status write_imatrix(const std::string& path, const Imatrix& imatrix, ImatrixFormat format, const OutputOptions& options) {
   if (imatrix.entries.empty()) return fail(ErrorCode::kUsage, {"imatrix", "has no entries", "there is nothing to write", ""});
   for (const auto& [name, entry] : imatrix.entries) {
-    if (!entry.counts.empty() && entry.columns > 0 && entry.sums.size() == entry.columns * entry.counts.size()) continue;
+    if (!entry.counts.empty() && entry.columns > 0 && entry.sums.size() == entry.columns * entry.counts.size() &&
+        (entry.inputs.empty() || entry.inputs.size() == entry.sums.size()))
+      continue;
     return fail(ErrorCode::kUsage, {"imatrix: tensor '" + printable(name) + "'",
                                     "has " + group_digits(entry.sums.size()) + " sums for " + group_digits(entry.columns) + " columns x " +
                                         group_digits(entry.counts.size()) + " matrices",

@@ -1,4 +1,5 @@
-// GGUF form: general.type = "imatrix", per tensor T the F32 tensors "T.in_sum2" [columns, matrices] and "T.counts" [1, matrices].
+// GGUF form: general.type = "imatrix", per tensor T the F32 tensors "T.in_sum2" [columns, matrices] and "T.counts" [1, matrices]; some have
+// "T.in_sum" too, as long as in_sum2.
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -11,6 +12,7 @@ namespace assay {
 namespace {
 
 constexpr std::string_view kSumSuffix = ".in_sum2";
+constexpr std::string_view kInputSuffix = ".in_sum";
 constexpr std::string_view kCountSuffix = ".counts";
 constexpr const char* kType = "imatrix";
 
@@ -35,6 +37,11 @@ Result<ImatrixEntry> read_entry(const Gguf& file, const TensorInfo& sums, const 
   entry.columns = sums.row_length();
   ASSAY_ASSIGN(entry.sums, read_floats(file, sums));
   ASSAY_ASSIGN(entry.counts, read_floats(file, *counts));
+  if (const TensorInfo* const inputs = file.find(name + std::string(kInputSuffix))) {
+    if (inputs->type != GgmlType::kF32 || inputs->row_length() != entry.columns || inputs->elements() != entry.sums.size())
+      return fail(ErrorCode::kBadInput, {who, "has sums of inputs (.in_sum) of another shape or type", "F32, as its .in_sum2", "corrupt?"});
+    ASSAY_ASSIGN(entry.inputs, read_floats(file, *inputs));
+  }
   ASSAY_TRY(check_imatrix_entry(who, entry));
   return entry;
 }
@@ -55,6 +62,9 @@ Status check_imatrix_entry(const std::string& who, const ImatrixEntry& entry) {
     return fail(ErrorCode::kBadInput, {who, "has sum " + std::to_string(entry.sums[i]) + " in column " + group_digits(i % entry.columns),
                                        "sums of squares are finite and not negative", "NaN activations while it was made?"});
   }
+  for (const float sum : entry.inputs)
+    if (!std::isfinite(sum))
+      return fail(ErrorCode::kBadInput, {who, "has a sum of inputs that is not finite", "", "NaN activations while it was made?"});
   for (const float count : entry.counts) {
     if (std::isfinite(count) && count >= 0) continue;
     return fail(ErrorCode::kBadInput, {who, "has count " + std::to_string(count), "counts are finite and not negative", "corrupt?"});
@@ -104,6 +114,12 @@ Status write_gguf_imatrix(const std::string& path, const Imatrix& imatrix, const
     TensorInfo counts = sums;
     counts.name = name + std::string(kCountSuffix);
     counts.dims[0] = 1;
+    if (!entry.inputs.empty()) {
+      TensorInfo inputs = sums;
+      inputs.name = name + std::string(kInputSuffix);
+      tensors.push_back(std::move(inputs));
+      values.push_back(&entry.inputs);
+    }
     tensors.push_back(std::move(sums));
     values.push_back(&entry.sums);
     tensors.push_back(std::move(counts));

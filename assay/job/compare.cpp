@@ -11,6 +11,7 @@
 #include "assay/base/text.h"
 #include "assay/job/table_variants.h"
 #include "assay/plan/allocate.h"
+#include "assay/plan/model_tensors.h"
 #include "assay/probe/resolve_variant.h"
 #include "assay/probe/variant_io.h"
 #include "assay/score/score_lookup.h"
@@ -83,6 +84,11 @@ class Comparison {
 
   Status open() {
     ASSAY_ASSIGN(model_, open_model(options_.score.model, settings_, progress_));
+    if (options_.measured) {
+      ASSAY_ASSIGN(const std::string warning,
+                   check_same_model(*options_.measured, *model_.checkpoint, options_.score.model, options_.score.force));
+      if (!warning.empty()) result_.notes.push_back(warning);
+    }
     ASSAY_ASSIGN(set_, open_windows(options_.score.text, model_));
     ASSAY_ASSIGN(imatrix_, open_imatrix(options_.score.imatrix));
     ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings_, model_, progress_));

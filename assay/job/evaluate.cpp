@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "assay/base/parallel.h"
 #include "assay/base/payload.h"
 #include "assay/base/sha256.h"
 #include "assay/base/text.h"
@@ -137,10 +138,18 @@ void report(const Observation& so_far, Progress& progress) {
                   fmt::format("[{}] ppl {:.4f} kl {:.6f}", so_far.windows().size(), so_far.ppl(), so_far.mean_kl()));
 }
 
-// The model against stored rows, which are read as they are needed.
-Result<Observation> compare_stored(const Network& network, const KldReader& base, std::span<const Window> windows, UnitCache& units,
-                                   Progress& progress) {
+struct StoredComparison {
   Observation observation;
+  FormatFloor floor;  // of this model's logits
+};
+
+// The model against stored rows, which are read as they are needed.
+Result<StoredComparison> compare_stored(const Network& network, const KldReader& base, std::span<const Window> windows, UnitCache& units,
+                                        Progress& progress) {
+  StoredComparison compared;
+  Observation& observation = compared.observation;
+  CompensatedSum floor_kl, floor_plain;
+  double rows = 0;
   progress.stage("model", windows.size());
   const size_t scored = windows[0].scored(), step = windows_per_batch(windows[0].tokens.size());
   units.plan((windows.size() + step - 1) / step);
@@ -150,20 +159,40 @@ Result<Observation> compare_stored(const Network& network, const KldReader& base
     const auto run = [&]() -> Result<std::string> {
       ASSAY_ASSIGN(const at::Tensor hidden, run_blocks(network, batch));
       std::vector<PositionObservation> fresh(batch.size() * scored);
+      std::vector<double> kl(fresh.size()), plain(fresh.size());
       ASSAY_TRY(for_each_logits_tile(network, hidden, kTileMemory, [&](uint64_t first, std::span<const float> logits) {
-        return base.compare(begin * scored + first, logits.data(), std::span(fresh).subspan(first, logits.size() / base.header().vocab));
+        const size_t vocab = base.header().vocab, count = logits.size() / vocab;
+        parallel_for(count, 0, [&](size_t r) {
+          const FormatFloor floor = format_floor(logits.subspan(r * vocab, vocab));
+          kl[first + r] = floor.kl;
+          plain[first + r] = floor.plain;
+        });
+        return base.compare(begin * scored + first, logits.data(), std::span(fresh).subspan(first, count));
       }));
-      return to_payload(fresh);
+      ASSAY_ASSIGN(const std::string positions, to_payload(fresh));
+      PayloadWriter writer;
+      writer.add(std::string_view(positions));
+      writer.add(std::span<const double>(kl), "KL of the format");
+      writer.add(std::span<const double>(plain), "KL of the format");
+      return std::move(writer).finish();
     };
     const auto payload = find_or_make(units, std::to_string(begin), run);
     if (!payload && is_left_out(units, payload.error())) continue;
     if (!payload) return fail(payload.error());
-    ASSAY_ASSIGN(const std::vector<PositionObservation> seen, positions_from_payload(*payload));
+    PayloadReader reader(*payload);
+    const std::string positions = reader.text();
+    const std::vector<double> kl = reader.reals(), plain = reader.reals();
+    ASSAY_TRY(reader.finish());
+    ASSAY_ASSIGN(const std::vector<PositionObservation> seen, positions_from_payload(positions));
     if (seen.size() != batch.size() * scored) return fail(ErrorCode::kBadInput, "store: a finished batch has another number of positions");
+    for (const double one : kl) floor_kl.add(one);
+    for (const double one : plain) floor_plain.add(one);
+    rows += static_cast<double>(kl.size());
     for (size_t w = 0; w < batch.size(); ++w) observation.add(batch[w].document, std::span(seen).subspan(w * scored, scored));
     report(observation, progress);
   }
-  return observation;
+  if (rows > 0) compared.floor = {floor_kl.value() / rows, floor_plain.value() / rows};
+  return compared;
 }
 
 }  // namespace
@@ -171,8 +200,6 @@ Result<Observation> compare_stored(const Network& network, const KldReader& base
 Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) {
   apply_settings(settings);
   const bool compares = !options.base.empty() || !options.stored_base.empty();
-  if (!options.base.empty() && !options.stored_base.empty())
-    return fail(ErrorCode::kUsage, "eval: give --base or --kl-divergence-base, not both");
   if (compares && !options.save_logits.empty()) return fail(ErrorCode::kUsage, "eval: --save-all-logits goes without a comparison");
   if (options.text.path.empty() && options.stored_base.empty()) return fail(ErrorCode::kUsage, "eval: --text is needed");
   if (settings.only_finished && !options.save_logits.empty())
@@ -198,12 +225,31 @@ Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSetting
     const auto units = store.units(store.key("perplexity").add("windows", windows));
     ASSAY_ASSIGN(sums,
                  run_perplexity(*model.network, set.windows, writer ? &*writer : nullptr, writer ? no_unit_cache() : *units, progress));
-    if (writer) ASSAY_TRY(writer->commit());
+    if (writer) {
+      ASSAY_TRY(writer->commit());
+      result.format_floor = writer->floor();
+      result.floor_of_base = true;
+    }
   } else if (stored) {
     ASSAY_ASSIGN(const std::string base, sha256_of_file(options.stored_base, default_cache_dir()));
-    const auto units = store.units(store.key("comparison with stored logits").add("base", base).add("windows", windows));
-    ASSAY_ASSIGN(result.comparison, compare_stored(*model.network, *stored, set.windows, *units, progress));
+    const auto units = store.units(store.key("comparison with stored logits and floor").add("base", base).add("windows", windows));
+    ASSAY_ASSIGN(StoredComparison compared, compare_stored(*model.network, *stored, set.windows, *units, progress));
+    result.comparison = std::move(compared.observation);
+    result.format_floor = compared.floor;
     sums = result.comparison->windows();
+    if (!options.base.empty()) {
+      ASSAY_ASSIGN(const OpenModel own, open_model(options.base, settings, progress));
+      if (static_cast<uint64_t>(own.network->head().out()) != stored->header().vocab)
+        return fail(ErrorCode::kMismatch, {options.base, "is not the model of " + options.stored_base, "its vocabulary is another", ""});
+      ASSAY_ASSIGN(const std::string files, fingerprint(*own.checkpoint));
+      const auto base_units =
+          store.units(store.key("floor of stored logits").add("base", base).add("model", files).add("windows", windows));
+      ASSAY_ASSIGN(const StoredComparison itself, compare_stored(*own.network, *stored, set.windows, *base_units, progress));
+      if (!itself.observation.windows().empty()) {
+        result.format_floor = {itself.observation.mean_kl(), itself.floor.plain};
+        result.floor_of_base = true;
+      }
+    }
   } else {
     ASSAY_ASSIGN(const OpenModel base, open_model(options.base, settings, progress));
     if (base.tokenizer->fingerprint() != model.tokenizer->fingerprint()) {

@@ -2,9 +2,8 @@
 #include <chrono>
 
 #include "assay/base/text.h"
-#include "assay/file/atomic_writer.h"
 #include "assay/job/table_variants.h"
-#include "assay/plan/recipe_io.h"
+#include "assay/plan/recipe_file.h"
 #include "assay/probe/changes.h"
 #include "assay/probe/statistics.h"
 #include "assay/probe/sweep.h"
@@ -12,12 +11,13 @@
 namespace assay {
 namespace {
 
-Result<Recipe> read_base_recipe(const std::string& path, const Checkpoint& checkpoint, Progress& progress) {
-  if (path.empty()) return Recipe{};
-  ASSAY_ASSIGN(const std::string text, read_text_file(path));
-  TensorTypeRules rules;
-  if (const Status added = rules.add_text(text); !added) return fail(added.error().code, path + ": " + added.error().message);
-  ASSAY_ASSIGN(ResolvedRecipe resolved, resolve(rules, checkpoint.tensors()));
+Result<Recipe> read_base_recipe(const MakeTableOptions& options, const std::shared_ptr<const Checkpoint>& checkpoint, Progress& progress) {
+  if (options.base_recipe.empty()) return Recipe{};
+  std::vector<std::string> losses;
+  const ModelTensors model{options.model, checkpoint->tensors(), checkpoint};
+  ASSAY_ASSIGN(const TensorTypeRules rules, read_recipe_rules(options.base_recipe, model, options.any_model, losses));
+  for (const std::string& loss : losses) progress.log("not read from " + options.base_recipe + ": " + loss);
+  ASSAY_ASSIGN(ResolvedRecipe resolved, resolve(rules, checkpoint->tensors()));
   for (const std::string& warning : resolved.warnings) progress.log("warning: " + warning);
   return std::move(resolved.recipe);
 }
@@ -30,6 +30,15 @@ void fill_cell(DamageCell& cell, const Interval& damage, double floor) {
   cell.below_floor = damage.value < floor;
 }
 
+Recipe all_at(const std::vector<DamageRow>& rows, GgmlType type) {
+  Recipe recipe;
+  for (const DamageRow& row : rows)
+    for (const DamageCell& cell : row.cells)
+      if (cell.type == type)
+        for (const std::string& tensor : row.tensors) recipe.types[tensor] = type;
+  return recipe;
+}
+
 }  // namespace
 
 Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) {
@@ -37,10 +46,13 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
   ASSAY_ASSIGN(const OpenModel model, open_model(options.model, settings, progress));
   ASSAY_ASSIGN(const ProbeSet set, open_windows(options.text, model));
   ASSAY_ASSIGN(const auto imatrix, open_imatrix(options.imatrix));
-  ASSAY_ASSIGN(const Recipe base, read_base_recipe(options.base_recipe, *model.checkpoint, progress));
+  ASSAY_ASSIGN(const Recipe base, read_base_recipe(options, model.checkpoint, progress));
+  if (options.whole && !options.base_recipe.empty())
+    return fail(ErrorCode::kUsage, "sweep: --whole measures against the unquantized model and goes without --base-recipe");
   const bool on_recipe = !options.base_recipe.empty();
   MakeTableResult result;
   result.table.estimator = on_recipe ? "measured:on recipe" : "measured";
+  ASSAY_ASSIGN(result.table.model_sha256, fingerprint(*model.checkpoint));
   ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, model, progress));
   ASSAY_ASSIGN(result.table.noise_floor, noise_floor(store, model, set.windows, settings));
   result.table.rows = table_rows(*model.checkpoint, options.types, options.by);
@@ -52,6 +64,8 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
     if (on_recipe) variants.push_back(maker.cell(row, std::nullopt));
     for (const DamageCell& cell : row.cells) variants.push_back(maker.cell(row, cell.type));
   }
+  if (options.whole)
+    for (const GgmlType type : options.types) variants.push_back(maker.recipe(all_at(result.table.rows, type)));
   const auto begin_time = std::chrono::steady_clock::now();
   MeasureOptions measure;
   measure.sweep.memory = tile_memory(settings);
@@ -73,6 +87,11 @@ Result<MakeTableResult> measure_table(const MakeTableOptions& options, const Run
       fill_cell(cell, damage, result.table.noise_floor);
     }
   }
+  if (options.whole)
+    for (const GgmlType type : options.types) {
+      result.whole.push_back({type, 0, 0, false});
+      fill_cell(result.whole.back(), bootstrap(observed[next++], mean_kl, bootstrap_options), result.table.noise_floor);
+    }
   result.units = store.counts();
   const Extent extent = observed.empty() ? Extent{} : extent_of(observed[0]);
   result.tokens_scored = extent.tokens;

@@ -17,7 +17,8 @@ class ActivationStage {
     const auto on_streams = run_.of_kind<ActivationScore>();
     const auto on_importance = run_.of_kind<ImportanceScore>();
     const auto on_changes = run_.of_kind<ChangeScore>();
-    const bool weighted = std::any_of(on_changes.begin(), on_changes.end(), [](const auto& one) { return one.score->needs_importance(); });
+    const bool weighted = !run_.given_imatrix &&
+                          std::any_of(on_changes.begin(), on_changes.end(), [](const auto& one) { return one.score->needs_importance(); });
     if (on_streams.empty() && on_importance.empty() && !weighted) return {};
     const size_t step = windows_per_batch(run_.set.windows[0].tokens.size()), count = run_.set.windows.size();
     run_.progress.stage("activations", count);

@@ -42,7 +42,7 @@ class ChangeStage {
   }
 
   bool has_value(const ChangeScore& score, const std::string& tensor) const {
-    return !score.needs_importance() || run_.imatrix()->entries.contains(tensor);
+    return !score.needs_entry() || run_.imatrix()->entries.contains(tensor);
   }
   bool is_written(const ChangeScore& score) const { return run_.weights && run_.weights->wants(score); }
   Status expect(const ChangeScore& score) {

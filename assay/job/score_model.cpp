@@ -28,11 +28,17 @@ std::vector<LayerNumbers> layers_of(const Checkpoint& checkpoint, int blocks) {
   return layers;
 }
 
+// An importance matrix that is given stands in for the text it would be made from.
+bool needs_text(const Score& score, const ScoreModelOptions& options) {
+  const auto* const change = dynamic_cast<const ChangeScore*>(&score);
+  return score.info().needs_text && (options.imatrix.empty() || change == nullptr || !change->needs_importance());
+}
+
 // What is asked for fits together; said before anything is read.
 Status check(const std::vector<std::shared_ptr<Score>>& scores, const ScoreModelOptions& options) {
   for (const auto& score : scores) {
     const ScoreInfo info = score->info();
-    if (info.needs_text && options.text.path.empty())
+    if (needs_text(*score, options) && options.text.path.empty())
       return fail(ErrorCode::kUsage, {"score " + std::string(info.name), "needs a text", "--text FILE", ""});
     if (info.by_type && options.types.empty())
       return fail(ErrorCode::kUsage, {"score " + std::string(info.name), "needs target types", "--types", ""});
@@ -49,7 +55,8 @@ Status check(const std::vector<std::shared_ptr<Score>>& scores, const ScoreModel
 Status open(ScoreRun& run) {
   const ScoreModelOptions& options = run.options;
   ASSAY_ASSIGN(run.model, open_model(options.model, run.settings, run.progress));
-  if (std::any_of(run.scores.begin(), run.scores.end(), [](const auto& score) { return score->info().needs_text; })) {
+  ASSAY_ASSIGN(run.result.model_sha256, fingerprint(*run.model.checkpoint));
+  if (std::any_of(run.scores.begin(), run.scores.end(), [&](const auto& score) { return needs_text(*score, options); })) {
     ASSAY_ASSIGN(run.set, open_windows(options.text, run.model));
     run.result.tokens_scored = run.set.tokens_scored;
     run.result.windows = run.set.windows.size();
@@ -64,7 +71,7 @@ Status open(ScoreRun& run) {
   run.context = std::make_unique<ScoreContext>(ScoreContext{run.model.network->hyper(), run.settings.seed, run.settings.threads});
   if (run.weights) {
     std::map<std::string, std::string> facts;
-    ASSAY_ASSIGN(facts["model_sha256"], fingerprint(*run.model.checkpoint));
+    facts["model_sha256"] = run.result.model_sha256;
     if (!run.set.windows.empty()) {
       facts["text_sha256"] = run.set.corpus_sha256;
       facts["windows"] = std::to_string(run.set.windows.size());
@@ -91,10 +98,11 @@ Status DecodedLayer::decode() {
     ASSAY_ASSIGN(std::vector<float> values, checkpoint_.read_float(*checkpoint_.find(matrix.tensor), threads_));
     values_.push_back(std::move(values));
     importance_.push_back(imatrix_ ? imatrix_->importance(matrix.tensor) : std::vector<float>());
+    mean_inputs_.push_back(imatrix_ ? imatrix_->mean_inputs(matrix.tensor) : std::vector<float>());
   }
   for (size_t m = 0; m < values_.size(); ++m) {
     const MatrixShape& matrix = shape_.matrices[m];
-    views_.push_back({matrix.tensor, matrix.role, matrix.rows, matrix.columns, values_[m], importance_[m]});
+    views_.push_back({matrix.tensor, matrix.role, matrix.rows, matrix.columns, values_[m], importance_[m], mean_inputs_[m]});
   }
   return {};
 }

@@ -52,6 +52,7 @@ struct Scored {
 };
 
 struct ScoreModelResult {
+  std::string model_sha256;
   std::vector<Scored> scores;
   uint64_t tokens_scored = 0, windows = 0, documents = 0;                                    // 0: no text was needed
   double forward_seconds = 0, gradient_seconds = 0, decode_seconds = 0, encode_seconds = 0;  // shared by several scores

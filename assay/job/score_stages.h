@@ -41,7 +41,7 @@ class DecodedLayer {
   const Imatrix* imatrix_;
   int threads_;
   double& seconds_;
-  std::vector<std::vector<float>> values_, importance_;
+  std::vector<std::vector<float>> values_, importance_, mean_inputs_;
   std::vector<MatrixView> views_;
 };
 

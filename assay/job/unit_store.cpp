@@ -200,6 +200,7 @@ std::string fingerprint(const Imatrix& imatrix) {
     hash.add(uint64_t{entry.sums.size()});
     hash.add(std::as_bytes(std::span(entry.sums)));
     hash.add(std::as_bytes(std::span(entry.counts)));
+    hash.add(std::as_bytes(std::span(entry.inputs)));
   }
   return hash.hex();
 }

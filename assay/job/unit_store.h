@@ -13,6 +13,7 @@
 #include "assay/base/unit_cache.h"
 #include "assay/file/imatrix.h"
 #include "assay/job/inputs.h"
+#include "assay/model/fingerprint.h"
 #include "assay/store/key.h"
 
 namespace assay {
@@ -49,10 +50,9 @@ std::unique_ptr<UnitCache> imatrix_units(UnitStore& store, std::span<const Windo
 
 // Hash of the program's own bytes: another build may compute something else.
 Result<std::string> code_version();
-// What the value of a result depends on, as hashes: tokens, labels and scored range of windows; names and sums of an imatrix; all bytes
-// of a model's files (kept by size, modification time and inode).
+// What the value of a result depends on, as hashes: tokens, labels and scored range of windows; names and sums of an imatrix. Of a model:
+// model/fingerprint.h.
 std::string fingerprint(std::span<const Window> windows);
 std::string fingerprint(const Imatrix& imatrix);
-Result<std::string> fingerprint(const Checkpoint& checkpoint);
 
 }  // namespace assay

@@ -10,6 +10,7 @@
 #include "assay/plan/knapsack_hull.h"
 #include "assay/plan/limited_solver.h"
 #include "assay/plan/plan_problem.h"
+#include "assay/plan/presets.h"
 #include "assay/plan/solver.h"
 #include "assay/score/score_lookup.h"
 
@@ -65,8 +66,23 @@ Result<KnapsackSolution> solve_limits(const PlanProblem& problem, const Allocate
   return solution;
 }
 
-// Any solver's choice, beside the exact one's bound.
-Result<KnapsackSolution> solve_groups(const PlanProblem& plan, const std::string& name, uint64_t room, const KnapsackOptions& effort) {
+// What each preset gives the groups, as places in `order`. Those that need an importance matrix are taken as written with one.
+std::vector<NamedChoice> preset_choices(const PlanProblem& plan, const std::vector<std::vector<size_t>>& order) {
+  std::vector<NamedChoice> choices;
+  for (const Preset& preset : all_presets()) {
+    const Recipe recipe = plan.recipe_of(preset);
+    NamedChoice named{std::string(preset.name), std::vector<size_t>(order.size(), kNoItem)};
+    for (size_t g = 0; g < order.size(); ++g)
+      for (size_t i = 0; i < order[g].size(); ++i)
+        if (plan.gives(recipe, g, order[g][i])) named.choice[g] = i;
+    choices.push_back(std::move(named));
+  }
+  return choices;
+}
+
+// Any solver's choice, beside the exact one's bound. `preset`: the name of the one it took, if that is what it does.
+Result<KnapsackSolution> solve_groups(const PlanProblem& plan, const std::string& name, uint64_t room, const KnapsackOptions& effort,
+                                      std::string& preset) {
   const std::vector<KnapsackGroup>& groups = plan.groups();
   ASSAY_ASSIGN(KnapsackSolution solved, solve_knapsack(groups, room, effort));
   if (name == "exact") return solved;
@@ -85,7 +101,9 @@ Result<KnapsackSolution> solve_groups(const PlanProblem& plan, const std::string
       problem.bits[g].push_back(bits_per_weight(plan.type_of(g, i)));
     }
   }
+  problem.presets = preset_choices(plan, order);
   ASSAY_ASSIGN(const SolverAnswer answer, solver->solve(problem));
+  preset = answer.preset;
   solved.bytes = answer.bytes;
   solved.damage = answer.damage;
   solved.exact = solved.exact && answer.damage <= solved.bound;
@@ -100,10 +118,12 @@ Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, ui
   ASSAY_ASSIGN(const PlanProblem problem, PlanProblem::make(checkpoint, table, constraints, request));
   ASSAY_ASSIGN(const uint64_t room, problem.room(budget));
   std::vector<PlanLimit> limits;
+  std::string preset;
   ASSAY_ASSIGN(const KnapsackSolution solved, problem.limited() ? solve_limits(problem, constraints, room, limits)
-                                                                : solve_groups(problem, constraints.solver, room, effort));
+                                                                : solve_groups(problem, constraints.solver, room, effort, preset));
   ASSAY_ASSIGN(Plan plan, problem.plan(solved.choice, budget));
   plan.limits = std::move(limits);
+  plan.preset = std::move(preset);
   plan.bound = solved.bound + problem.fixed_damage();
   plan.relaxed_bound = solved.relaxed + problem.fixed_damage();
   plan.predicted_damage = solved.damage + problem.fixed_damage();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "assay/base/result.h"
+#include "assay/plan/backend_types.h"
 #include "assay/plan/budget.h"
 #include "assay/plan/damage_table.h"
 #include "assay/plan/knapsack.h"
@@ -32,6 +33,7 @@ struct AllocateConstraints {
   std::vector<std::pair<std::string, uint64_t>> device_bytes;           // regular expression -> most bytes of those tensors, padding too
   std::vector<std::vector<std::string>> fused;                          // roles of a block that must share a type: {"ffn_gate", "ffn_up"}
   TypeSpeeds speeds;
+  const Backend* backend = nullptr;                    // types that it does not multiply with are not used; null: all are
   std::string solver = "exact";                        // solver.h
   std::vector<std::pair<std::string, GgmlType>> keep;  // regular expression found in names -> type; first match wins, over all else
 };
@@ -79,6 +81,7 @@ struct Plan {
   double relaxed_bound = 0;                      // the Lagrangian bound
   double lambda = 0;                             // nats per token that one byte more would save
   bool exact = false;                            // proven optimal
+  std::string preset;                            // the solver took a preset's types: its name
   std::vector<PlanLimit> limits;                 // devices, time
   std::vector<PlanRow> rows;                     // in the table's order, those that share a type as one
   std::optional<PlanInteractions> interactions;  // where the plan counts them: then predicted_damage and bound do too
@@ -87,9 +90,9 @@ struct Plan {
 };
 
 // Types for every tensor of the table; matrices it does not know stay as stored. `budget`: bytes of the file (budget_bytes).
-// Considered are the table's types that the rows can hold and that can be encoded (or are the stored ones), negative damages as 0.
-// Errors: kUsage (nothing fits: names the smallest possible file; a row with no type left; a --keep that cannot be met),
-// kMismatch (a table or a --keep of another model).
+// Considered are the table's types that the rows can hold and that can be encoded (or are the stored ones), negative damages as 0, with a
+// warning. Errors: kUsage (nothing fits: names the smallest possible file; a row with no type left: names the fewest constraints that
+// contradict each other; a --keep that cannot be met), kMismatch (a table or a --keep of another model).
 Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget, const AllocateConstraints& constraints,
                       const OutputRequest& request, const KnapsackOptions& effort = {});
 

@@ -39,6 +39,8 @@ class ConstraintRules {
   Result<std::unordered_map<std::string, GgmlType>> kept(std::span<const TensorInfo> tensors);
   // By all rules but --keep, and by what the tensor's rows can hold.
   bool allows(const TensorInfo& tensor, GgmlType type);
+  // The fewest constraints that leave tensors which take one type together none of `types`, named for a message.
+  std::string why_none(std::span<const GgmlType> types, std::span<const TensorInfo* const> members) const;
   size_t devices() const { return devices_.size(); }
   const NameRule<uint64_t>& device(size_t place) const { return devices_[place]; }
   bool on_device(const TensorInfo& tensor, size_t place) { return devices_[place].matches(tensor.name); }
@@ -51,6 +53,7 @@ class ConstraintRules {
   std::vector<GgmlType> types_;
   std::optional<GgmlType> min_type_;
   TypeSpeeds speeds_;
+  const Backend* backend_ = nullptr;
   std::vector<NameRule<std::vector<GgmlType>>> type_rules_;
   std::vector<NameRule<GgmlType>> least_rules_;
   std::vector<NameRule<uint64_t>> devices_;

@@ -7,6 +7,7 @@
 
 #include "assay/base/sha256.h"
 #include "assay/base/text.h"
+#include "assay/file/json_text.h"
 
 namespace assay {
 namespace {
@@ -95,8 +96,11 @@ std::string to_json(const DamageTable& table) {
     }
     rows.push_back({{"name", row.name}, {"tensors", row.tensors}, {"cells", std::move(cells)}});
   }
-  const OrderedJson json = {
-      {"model_sha256", table.model_sha256}, {"estimator", table.estimator}, {"noise_floor", table.noise_floor}, {"rows", std::move(rows)}};
+  const OrderedJson json = {{"model_sha256", table.model_sha256},
+                            {"estimator", table.estimator},
+                            {"unit", table.unit},
+                            {"noise_floor", table.noise_floor},
+                            {"rows", std::move(rows)}};
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
@@ -122,7 +126,7 @@ std::string rows_sha256(const DamageTable& table) {
 }
 
 Result<DamageTable> damage_table_from_json(std::string_view text) {
-  const Json file = Json::parse(text, nullptr, false);
+  ASSAY_ASSIGN(const Json file, parse_json(text, "damage table", RepeatedKeys::kRefuse));
   if (!file.is_object()) return bad("the text", "is not a JSON object", "");
   const Json* root = &file;
   if (const Json* result = member(file, "result"); result != nullptr && result->is_object() && member(*result, "table") != nullptr)
@@ -133,6 +137,9 @@ Result<DamageTable> damage_table_from_json(std::string_view text) {
   DamageTable table;
   ASSAY_ASSIGN(table.model_sha256, text_member(*root, "model_sha256", ""));
   ASSAY_ASSIGN(table.estimator, text_member(*root, "estimator", ""));
+  if (member(*root, "unit") != nullptr) {
+    ASSAY_ASSIGN(table.unit, text_member(*root, "unit", ""));
+  }
   ASSAY_ASSIGN(table.noise_floor, number_member(*root, "noise_floor", ""));
   std::set<std::string> tensors;
   for (size_t i = 0; i < rows.size(); ++i) {

@@ -22,6 +22,8 @@ constexpr std::string_view kCommand = "# - Command used:";
 constexpr std::string_view kTool = "# - Tool: ";
 constexpr std::string_view kDamage = "# - Predicted damage: ";
 constexpr std::string_view kInterval = "# - Interval: ";
+constexpr std::string_view kError = "# - Standard error: ";
+constexpr std::string_view kBound = "# - Bound: ";
 constexpr std::string_view kTensorBytes = "# - Tensor bytes: ";
 constexpr std::string_view kFileBytes = "# - File bytes: ";
 constexpr std::string_view kOurModel = "Model", kOurStructure = "Structure";
@@ -59,6 +61,13 @@ double real_of(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc{} && end == text.data() + text.size() ? value : std::nan("");
+}
+
+Status read_real(std::string_view text, const std::string& who, std::optional<double>& value) {
+  const double number = real_of(text);
+  if (!(number >= 0) || std::isinf(number)) return fail(ErrorCode::kBadInput, {who, "predicts no number", "0 or more is needed", ""});
+  value = number;
+  return {};
 }
 
 Status read_count(std::string_view text, const std::string& who, std::optional<uint64_t>& value) {
@@ -99,9 +108,11 @@ Status read_comment(std::string_view line, const std::string& who, bool& continu
     const std::string name(line.substr(4, hash - 4)), value(line.substr(hash + kHash.size()));
     (name == kOurModel ? from.model_sha256 : name == kOurStructure ? from.structure_sha256 : from.inputs[name]) = value;
   } else if (line.starts_with(kDamage)) {
-    const double damage = real_of(line.substr(kDamage.size()));
-    if (!(damage >= 0) || std::isinf(damage)) return fail(ErrorCode::kBadInput, {who, "predicts no number", "0 or more is needed", ""});
-    document.prediction.damage = damage;
+    return read_real(line.substr(kDamage.size()), who, document.prediction.damage);
+  } else if (line.starts_with(kError)) {
+    return read_real(line.substr(kError.size()), who, document.prediction.standard_error);
+  } else if (line.starts_with(kBound)) {
+    return read_real(line.substr(kBound.size()), who, document.prediction.bound);
   } else if (line.starts_with(kInterval)) {
     const std::string_view ends = line.substr(kInterval.size());
     const size_t to = ends.find(" to ");
@@ -180,6 +191,8 @@ std::string footer(const RecipeDocument& document) {
   for (const auto& [file, hash] : from.inputs) text += fmt::format("# - {}{}{}\n", one_line(file), kHash, one_line(hash));
   if (prediction.damage) text += fmt::format("{}{}\n", kDamage, *prediction.damage);
   if (prediction.interval) text += fmt::format("{}{} to {}\n", kInterval, prediction.interval->first, prediction.interval->second);
+  if (prediction.standard_error) text += fmt::format("{}{}\n", kError, *prediction.standard_error);
+  if (prediction.bound) text += fmt::format("{}{}\n", kBound, *prediction.bound);
   if (prediction.tensor_bytes) text += fmt::format("{}{}\n", kTensorBytes, *prediction.tensor_bytes);
   if (prediction.file_bytes) text += fmt::format("{}{}\n", kFileBytes, *prediction.file_bytes);
   if (!from.command.empty()) text += fmt::format("{}\n# {}\n", kCommand, one_line(from.command));

@@ -1,7 +1,7 @@
 // Our own recipes, YAML (or the same as JSON): what a document holds, nothing lost.
 //   assay_recipe: 1
 //   provenance: {model, model_sha256, structure_sha256, tool, command, inputs: {file: sha256}}
-//   prediction: {damage, interval: [low, high], tensor_bytes, file_bytes}
+//   prediction: {damage, interval: [low, high], standard_error, bound, tensor_bytes, file_bytes}
 //   types: {tensor: type}
 #include <fmt/format.h>
 
@@ -63,7 +63,7 @@ Result<RecipeProvenance> read_provenance(const Json& node, const JsonPlace& plac
 }
 
 Result<RecipePrediction> read_prediction(const Json& node, const JsonPlace& place) {
-  static constexpr std::string_view kKnown[] = {"damage", "interval", "tensor_bytes", "file_bytes"};
+  static constexpr std::string_view kKnown[] = {"damage", "interval", "standard_error", "bound", "tensor_bytes", "file_bytes"};
   constexpr uint64_t kMostBytes = uint64_t{1} << 62;
   ASSAY_ASSIGN(const JsonObject object, JsonObject::open(node, place, kKnown));
   RecipePrediction prediction;
@@ -75,6 +75,12 @@ Result<RecipePrediction> read_prediction(const Json& node, const JsonPlace& plac
     ASSAY_ASSIGN(const double low, json_real((*ends)[0], object.place("interval").item(0), -kLargest, kLargest));
     ASSAY_ASSIGN(const double high, json_real((*ends)[1], object.place("interval").item(1), low, kLargest));
     prediction.interval = {low, high};
+  }
+  if (object.has("standard_error")) {
+    ASSAY_ASSIGN(prediction.standard_error, object.real("standard_error", 0, kLargest));
+  }
+  if (object.has("bound")) {
+    ASSAY_ASSIGN(prediction.bound, object.real("bound", 0, kLargest));
   }
   if (object.has("tensor_bytes")) {
     ASSAY_ASSIGN(prediction.tensor_bytes, object.number("tensor_bytes", kMostBytes));
@@ -143,6 +149,8 @@ Result<WrittenRecipe> write(const RecipeDocument& document, std::span<const Tens
     text += "prediction:\n";
     if (prediction.damage) text += fmt::format("  damage: {}\n", *prediction.damage);
     if (prediction.interval) text += fmt::format("  interval: [{}, {}]\n", prediction.interval->first, prediction.interval->second);
+    if (prediction.standard_error) text += fmt::format("  standard_error: {}\n", *prediction.standard_error);
+    if (prediction.bound) text += fmt::format("  bound: {}\n", *prediction.bound);
     if (prediction.tensor_bytes) text += fmt::format("  tensor_bytes: {}\n", *prediction.tensor_bytes);
     if (prediction.file_bytes) text += fmt::format("  file_bytes: {}\n", *prediction.file_bytes);
   }

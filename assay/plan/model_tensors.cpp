@@ -1,5 +1,7 @@
 #include "assay/plan/model_tensors.h"
 
+#include <fmt/format.h>
+
 #include "assay/base/text.h"
 #include "assay/file/byte_source.h"
 #include "assay/model/fingerprint.h"
@@ -45,6 +47,16 @@ Status check_same_model(const RecipeDocument& document, const ModelTensors& mode
     if (hash != from.structure_sha256) return other_model(document, model.path, "tensors' SHA-256", from.structure_sha256, hash);
   }
   return {};
+}
+
+Result<std::string> check_same_model(const DamageTable& table, const Checkpoint& checkpoint, const std::string& path, bool force) {
+  if (table.model_sha256.empty()) return std::string("damage table: it names no model; whether it is of this one is not known");
+  ASSAY_ASSIGN(const std::string hash, fingerprint(checkpoint));
+  if (hash == table.model_sha256) return std::string();
+  const Complaint message = {"damage table", "was made of a model whose SHA-256 is " + printable(table.model_sha256).substr(0, 12),
+                             "that of '" + printable(path) + "' is " + hash.substr(0, 12), "a stale table; --force uses it"};
+  if (!force) return fail(ErrorCode::kMismatch, message);
+  return fmt::format("{} {}, {}: used all the same (--force)", message.who, message.found, message.needed);
 }
 
 Status record_model(const ModelTensors& model, RecipeProvenance& provenance) {

@@ -10,6 +10,7 @@
 #include "assay/base/result.h"
 #include "assay/file/gguf.h"
 #include "assay/model/checkpoint.h"
+#include "assay/plan/damage_table.h"
 #include "assay/plan/recipe_document.h"
 
 namespace assay {
@@ -25,6 +26,9 @@ Result<ModelTensors> open_model_tensors(const std::string& path);
 // kMismatch: the recipe was made for another model, by the hash of its files or, for a map or where that is not recorded, of its structure.
 // Recipes without hashes pass.
 Status check_same_model(const RecipeDocument& document, const ModelTensors& model);
+// The same of a damage table, which names the model's files alone: nothing to say, or a warning - it names no model, or `force` takes it
+// all the same. kMismatch names both hashes.
+Result<std::string> check_same_model(const DamageTable& table, const Checkpoint& checkpoint, const std::string& path, bool force);
 // Records this model in the recipe.
 Status record_model(const ModelTensors& model, RecipeProvenance& provenance);
 

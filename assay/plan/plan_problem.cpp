@@ -55,6 +55,9 @@ Status PlanProblem::prepare() {
     warnings_.push_back(
         fmt::format("plan: {} matrices ({}) are not in the table and stay as stored", unknown, format_bytes(unknown_bytes)));
   }
+  if (negative_ > 0)
+    warnings_.push_back(
+        fmt::format("plan: {} damages of the table are negative and count as 0; the first is {}", negative_, first_negative_));
   return rules_.all_used();
 }
 
@@ -107,13 +110,13 @@ Status PlanProblem::add_group(const DamageRow& row, std::vector<const TensorInfo
         uses.back() += static_cast<double>(tensor->elements()) * constraints_->speeds.per_weight.at(cell.type);
     }
     group_uses.push_back(std::move(uses));
-    group.push_back({total, std::max(0.0, cell.damage)});
+    group.push_back({total, damage_of(row, cell)});
     cells.push_back(c);
   }
   if (group.empty()) {
-    return fail(ErrorCode::kUsage, {"plan: '" + printable(row.name) + "'", "has no type left",
-                                    fmt::format("its row of the table has {} types", row.cells.size()),
-                                    "loosen the allowed types, --min-type or --keep; rows may be too short"});
+    std::vector<GgmlType> types;
+    for (const DamageCell& cell : row.cells) types.push_back(cell.type);
+    return fail(ErrorCode::kUsage, {"plan: '" + printable(row.name) + "'", "has no type left", rules_.why_none(types, members), ""});
   }
   groups_.push_back(std::move(group));
   uses_.push_back(std::move(group_uses));
@@ -131,13 +134,30 @@ double PlanProblem::kept_damage(const DamageRow& row) {
   const auto cell = std::find_if(row.cells.begin(), row.cells.end(), [&](const DamageCell& c) { return c.type == type; });
   if (same && cell != row.cells.end()) {
     kept_rows_.push_back({rows_.size(), static_cast<size_t>(cell - row.cells.begin())});
-    return std::max(0.0, cell->damage);
+    return damage_of(row, *cell);
   }
   kept_rows_.push_back({rows_.size(), std::nullopt});
   const bool unchanged =
       std::all_of(row.tensors.begin(), row.tensors.end(), [&](const std::string& name) { return kept(name) == tensors_.at(name)->type; });
   if (!unchanged) warnings_.push_back("plan: the table has no damage for '" + printable(row.name) + "' as kept; it is counted as 0");
   return 0;
+}
+
+double PlanProblem::damage_of(const DamageRow& row, const DamageCell& cell) {
+  if (cell.damage < 0 && negative_++ == 0)
+    first_negative_ = fmt::format("{:.4g} of '{}' at {}", cell.damage, printable(row.name), find_type(cell.type)->name);
+  return std::max(0.0, cell.damage);
+}
+
+bool PlanProblem::gives(const Recipe& recipe, size_t group, size_t item) const {
+  return std::all_of(members_[group].begin(), members_[group].end(), [&](const TensorInfo* tensor) {
+    const auto found = recipe.types.find(tensor->name);
+    return found != recipe.types.end() && found->second == type_of(group, item);
+  });
+}
+
+Recipe PlanProblem::recipe_of(const Preset& preset) const {
+  return preset_recipe(preset, stored_.tensors, preset_context(checkpoint_->metadata(), preset.needs_importance));
 }
 
 uint64_t PlanProblem::padded(const TensorInfo& tensor, GgmlType type) const {
@@ -162,7 +182,16 @@ Result<Plan> PlanProblem::plan(std::span<const size_t> choice, uint64_t budget) 
   plan.recipe = recipe_;
   plan.file_bytes = fixed_bytes_;
   plan.budget_bytes = budget;
-  plan.warnings = warnings_;
+  uint64_t largest = fixed_bytes_;
+  for (const KnapsackGroup& group : groups_) {
+    const auto less = [](const KnapsackItem& a, const KnapsackItem& b) { return a.bytes < b.bytes; };
+    largest += std::max_element(group.begin(), group.end(), less)->bytes;
+  }
+  if (budget > largest)
+    plan.warnings.push_back(
+        fmt::format("plan: the largest recipe of these types has {} bytes; {} of the budget are left whatever is chosen",
+                    group_digits(largest), group_digits(budget - largest)));
+  plan.warnings.insert(plan.warnings.end(), warnings_.begin(), warnings_.end());
   plan.rows = rows_;
   CompensatedSum damage;
   for (size_t g = 0; g < groups_.size(); ++g) {

@@ -12,6 +12,7 @@
 
 #include "assay/plan/allocate.h"
 #include "assay/plan/constraint_rules.h"
+#include "assay/plan/presets.h"
 
 namespace assay {
 
@@ -27,6 +28,10 @@ class PlanProblem {
   size_t row_of(size_t group) const { return row_of_group_[group]; }
   size_t cell_of(size_t group, size_t item) const { return cells_[group][item]; }  // of its row
   GgmlType type_of(size_t group, size_t item) const { return table_.rows[row_of_group_[group]].cells[cells_[group][item]].type; }
+
+  // True if the recipe gives every tensor of the group the item's type.
+  bool gives(const Recipe& recipe, size_t group, size_t item) const;
+  Recipe recipe_of(const Preset& preset) const;
 
   // Rows that --keep settles, and the cell of the type they keep if the table has it.
   struct KeptRow {
@@ -61,6 +66,7 @@ class PlanProblem {
   Status add_row(const DamageRow& row, std::set<std::string>& chosen);
   Status add_group(const DamageRow& row, std::vector<const TensorInfo*> members);
   double kept_damage(const DamageRow& row);
+  double damage_of(const DamageRow& row, const DamageCell& cell);
   uint64_t padded(const TensorInfo& tensor, GgmlType type) const;
 
   const Checkpoint* checkpoint_;
@@ -76,6 +82,8 @@ class PlanProblem {
   Recipe recipe_;  // of what is not decided here
   uint64_t fixed_bytes_ = 0;
   double fixed_damage_ = 0;
+  size_t negative_ = 0;  // damages that count as 0
+  std::string first_negative_;
   std::vector<PlanRow> rows_;
   std::vector<KeptRow> kept_rows_;
   std::vector<std::string> warnings_;

@@ -97,6 +97,7 @@ std::vector<ProxyContribution> ProxyLoss::contributions(std::span<const uint8_t>
 DamageTable ProxyLoss::table(const ModelStructure& structure) const {
   DamageTable table;
   table.estimator = "ramp proxy";
+  table.unit = "RAMP's loss";
   for (size_t g = 0; g < structure.groups.size(); ++g) {
     DamageRow row{structure.groups[g].name, {}, {}};
     for (const size_t t : structure.groups[g].tensors)

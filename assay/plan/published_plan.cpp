@@ -54,6 +54,15 @@ void add_group(const ObjectiveRow& row, size_t place, const Tensors& tensors, ui
   problem.solver.groups.push_back(std::move(useful.items));
 }
 
+// Damages times sensitivity^(exponent - 1). A group's sensitivity: its damage at its smallest type.
+SolverProblem weighted(SolverProblem problem, double exponent) {
+  for (KnapsackGroup& group : problem.groups) {
+    const double factor = group[0].damage > 0 ? std::pow(group[0].damage, exponent - 1) : 1;
+    for (KnapsackItem& item : group) item.damage *= factor;
+  }
+  return problem;
+}
+
 }  // namespace
 
 Result<PublishedPlan> plan_published(const PublishedObjective& objective, std::span<const TensorInfo> tensors,
@@ -85,9 +94,10 @@ Result<PublishedPlan> plan_published(const PublishedObjective& objective, std::s
                                     "the budget is " + group_digits(options.budget), ""});
   problem.solver.budget = options.budget - *fixed.value();
   ASSAY_ASSIGN(const KnapsackSolution best, solve_knapsack(problem.solver.groups, problem.solver.budget));
-  SolverAnswer answer{best.choice, best.bytes, best.damage, 0, 0};
-  if (solver->name != "exact") {
-    ASSAY_ASSIGN(answer, solver->solve(problem.solver));
+  SolverAnswer answer = answer_of(problem.solver, best.choice);
+  if (solver->name != "exact" || options.exponent != 1) {
+    ASSAY_ASSIGN(answer, solver->solve(weighted(problem.solver, options.exponent)));
+    answer = answer_of(problem.solver, std::move(answer.choice));
   }
   plan.damage = answer.damage;
   plan.bound = best.bound;

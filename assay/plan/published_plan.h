@@ -20,7 +20,10 @@ namespace assay {
 struct PublishedPlanOptions {
   uint64_t budget = 0;           // bytes of all tensors, padded
   std::string solver = "exact";  // solver.h
-  uint64_t alignment = 32;       // bytes
+  // Of the tensors' sensitivities, as the tool suite's greedy way weighs them: sens^exponent x fall of the curve. A solver chooses by it;
+  // what is told of its choice is by the objective itself.
+  double exponent = 1;
+  uint64_t alignment = 32;  // bytes
 };
 
 struct PublishedPlan {

@@ -30,8 +30,10 @@ struct RecipeProvenance {
 
 struct RecipePrediction {
   std::optional<double> damage;                       // nats per token
-  std::optional<std::pair<double, double>> interval;  // of it
+  std::optional<std::pair<double, double>> interval;  // of it, 95 %
   std::optional<uint64_t> tensor_bytes, file_bytes;
+  std::optional<double> standard_error = {};  // of it
+  std::optional<double> bound = {};           // no recipe within the same constraints has less, by the same table
   bool operator==(const RecipePrediction&) const = default;
 };
 

@@ -1,10 +1,12 @@
 #include "assay/plan/recipe_file.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "assay/file/atomic_writer.h"
 #include "assay/file/byte_source.h"
 #include "assay/plan/foreign_types.h"
+#include "assay/plan/presets.h"
 
 namespace assay {
 namespace {
@@ -59,6 +61,37 @@ Result<RecipeFile> read_recipe_file(const std::string& path, const RecipeFileOpt
   if (!options.force) ASSAY_TRY(check_same_model(file.document, *options.model));
   ASSAY_TRY(check_recipe(file.document, options.model->tensors));
   return file;
+}
+
+Result<TensorTypeRules> read_recipe_rules(const std::string& path, const ModelTensors& model, bool force,
+                                          std::vector<std::string>& losses) {
+  ASSAY_ASSIGN(const bool model_file, is_model(path));
+  TensorTypeRules rules;
+  if (!model_file) {
+    ASSAY_ASSIGN(const std::string text, read_text_file(path, kMostBytes));
+    const auto format = recognise_recipe(text, path);
+    // What is in no format is read as rules too: their reader says what is wrong with it.
+    const auto is = [&](const RecipeFormat& one) { return format && (*format)->name == one.name; };
+    if ((!format && !text.starts_with("QTYPE,") && !text.starts_with("{")) || is(kTensorTypesFormat) || is(kCustomQFormat) ||
+        is(kThireusFormat)) {
+      if (const Status added = rules.add_text(text); !added) return fail(added.error().code, path + ": " + added.error().message);
+      return rules;
+    }
+  }
+  RecipeFileOptions options;
+  options.model = &model;
+  options.force = force;
+  ASSAY_ASSIGN(const RecipeFile file, read_recipe_file(path, options));
+  losses.insert(losses.end(), file.losses.begin(), file.losses.end());
+  ASSAY_ASSIGN(Recipe recipe, ggml_recipe(file.document));
+  // A model's file names its vectors as well; nobody chooses their types.
+  std::erase_if(recipe.types, [&](const auto& entry) {
+    const auto tensor =
+        std::find_if(model.tensors.begin(), model.tensors.end(), [&](const TensorInfo& one) { return one.name == entry.first; });
+    return tensor != model.tensors.end() && !is_quantizable(*tensor);
+  });
+  ASSAY_TRY(rules.add_text(to_text(recipe)));
+  return rules;
 }
 
 }  // namespace assay

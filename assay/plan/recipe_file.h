@@ -8,6 +8,7 @@
 #include "assay/base/result.h"
 #include "assay/plan/model_tensors.h"
 #include "assay/plan/recipe_format.h"
+#include "assay/plan/recipe_io.h"
 
 namespace assay {
 
@@ -26,5 +27,9 @@ struct RecipeFile {
 
 // Errors: recognise_recipe's, the format's, check_recipe's, check_same_model's, and kBadInput for files of more than 64 MiB.
 Result<RecipeFile> read_recipe_file(const std::string& path, const RecipeFileOptions& options);
+
+// As rules, for who applies them to a model (recipe_io.h): files of rules stay as they are, first match wins; every other format is checked
+// against the model, as above, and becomes one rule per tensor. `losses`: RecipeFile's. kUnsupported: types that only ik_llama.cpp has.
+Result<TensorTypeRules> read_recipe_rules(const std::string& path, const ModelTensors& model, bool force, std::vector<std::string>& losses);
 
 }  // namespace assay

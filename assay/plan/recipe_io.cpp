@@ -105,16 +105,18 @@ Result<ResolvedRecipe> resolve(const TensorTypeRules& rules, std::span<const Ten
     if (type != wanted) fallen.push_back(tensor.name + " (" + find_type(wanted)->name + " -> " + find_type(type)->name + ")");
     result.recipe.types[tensor.name] = type;
   }
-  std::vector<std::string> unmatched, shadowed;
+  std::vector<std::string> unmatched, shadowed, where;
   for (size_t i = 0; i < matches.size(); ++i) {
     const auto& rule = rules.rules()[i];
-    if (!matches[i]) unmatched.push_back(rule.pattern);
+    if (!matches[i]) unmatched.push_back(rule.pattern), where.push_back(rule.where);
     if (matches[i] && !decides[i]) shadowed.push_back(rule.pattern);
   }
   if (!unmatched.empty())
     return fail(ErrorCode::kMismatch,
                 {"recipe: " + shown(unmatched), unmatched.size() == 1 ? "matches no tensor of the model" : "match no tensor of the model",
-                 "", "a recipe of another model?"});
+                 "given by " + join({where.begin(), where.begin() + static_cast<ptrdiff_t>(std::min<size_t>(3, where.size()))}, ", ") +
+                     (where.size() > 3 ? ", ..." : ""),
+                 "a recipe of another model?"});
   if (!shadowed.empty()) result.warnings.push_back("recipe: " + shown(shadowed) + " never decide: an earlier rule takes their tensors");
   if (!fallen.empty()) result.warnings.push_back("recipe: rows too short for the type, llama.cpp's fallback is used: " + shown(fallen));
   if (!left_alone.empty()) result.warnings.push_back("recipe: never quantized, type kept: " + shown(left_alone));

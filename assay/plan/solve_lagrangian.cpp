@@ -52,4 +52,14 @@ Result<SolverAnswer> solve_lagrangian(const SolverProblem& problem) {
   return best;
 }
 
+Result<SolverAnswer> solve_lagrangian_fill(const SolverProblem& problem) {
+  ASSAY_ASSIGN(const SolverAnswer priced, solve_lagrangian(problem));
+  std::vector<size_t> choice = priced.choice;
+  const uint64_t steps = climb(problem, choice);
+  SolverAnswer answer = answer_of(problem, std::move(choice));
+  answer.evaluations = priced.evaluations;
+  answer.steps = steps;
+  return answer;
+}
+
 }  // namespace assay

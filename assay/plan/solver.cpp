@@ -11,8 +11,10 @@ namespace {
 constexpr Solver kSolvers[] = {
     {"exact", "dominance, Lagrangian bound and an expanding core: proven optimum or gap", solve_exact},
     {"lagrangian", "the best choice that one price per byte leads to", solve_lagrangian},
+    {"lagrangian-fill", "the same, then single steps for what it left unused: how PR 15550 of llama.cpp plans", solve_lagrangian_fill},
     {"greedy", "RAMP's: single steps from the smallest types, most damage saved per byte first", solve_greedy},
     {"evolution", "RAMP's: 128 recipes, 200 generations, repair and polish", solve_evolution},
+    {"presets", "the stock preset of least damage that fits", solve_presets},
     {"uniform", "one type for all, the largest that fits", solve_uniform},
 };
 

@@ -58,6 +58,24 @@ Top top_of(std::span<const float> row) {
   return top;
 }
 
+// Stored words of a row against the logits they were made from.
+FormatFloor floor_of(std::span<const uint16_t> words, std::span<const float> logits) {
+  float scale, lowest;
+  std::memcpy(&scale, words.data(), sizeof scale);
+  std::memcpy(&lowest, words.data() + 2, sizeof lowest);
+  const double log_sum = log_softmax_nll(logits, 0) + static_cast<double>(logits[0]);
+  FormatFloor floor;
+  for (size_t v = 0; v < logits.size(); ++v) {
+    const float stored = scale * static_cast<float>(words[4 + v]) + lowest;
+    if (!(stored > kCounted)) continue;
+    const auto log_p = static_cast<double>(stored);
+    const double p = std::exp(log_p), d = log_p - (static_cast<double>(logits[v]) - log_sum);
+    floor.kl += p * (d + std::expm1(-d));
+    floor.plain += p * d;
+  }
+  return floor;
+}
+
 }  // namespace
 
 PositionObservation compare_stored_row(std::span<const float> log_probabilities, std::span<const float> logits, int32_t label,
@@ -85,6 +103,12 @@ PositionObservation compare_stored_row(std::span<const float> log_probabilities,
   seen.flip = top.index != base.index;
   seen.finite = std::isfinite(seen.nll) && std::isfinite(seen.kl);
   return seen;
+}
+
+FormatFloor format_floor(std::span<const float> logits) {
+  std::vector<uint16_t> words(kld_row_words(static_cast<uint32_t>(logits.size())));
+  encode_kld_row(logits, words);
+  return floor_of(words, logits);
 }
 
 void encode_kld_row(std::span<const float> logits, std::span<uint16_t> words) {
@@ -211,10 +235,21 @@ Status KldWriter::write(std::span<const float> logits) {
   const size_t rows = logits.size() / vocab_, words = kld_row_words(vocab_);
   if (logits.size() % vocab_ != 0 || rows > rows_left_) return fail(ErrorCode::kInternal, "base logits: more rows than the header says");
   std::vector<uint16_t> encoded(rows * words);
-  parallel_for(rows, 0,
-               [&](size_t r) { encode_kld_row(logits.subspan(r * vocab_, vocab_), std::span(encoded).subspan(r * words, words)); });
+  std::vector<FormatFloor> floors(rows);
+  parallel_for(rows, 0, [&](size_t r) {
+    const auto row = std::span(encoded).subspan(r * words, words);
+    encode_kld_row(logits.subspan(r * vocab_, vocab_), row);
+    floors[r] = floor_of(row, logits.subspan(r * vocab_, vocab_));
+  });
+  for (const FormatFloor& one : floors) floor_kl_.add(one.kl), floor_plain_.add(one.plain);
   rows_left_ -= rows;
+  rows_written_ += rows;
   return file_.write(std::as_bytes(std::span(encoded)));
+}
+
+FormatFloor KldWriter::floor() const {
+  const auto rows = static_cast<double>(std::max<uint64_t>(1, rows_written_));
+  return {floor_kl_.value() / rows, floor_plain_.value() / rows};
 }
 
 Status KldWriter::commit() {

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "assay/base/sum.h"
 #include "assay/file/atomic_writer.h"
 #include "assay/file/byte_source.h"
 #include "assay/probe/head_kernels.h"
@@ -41,6 +42,13 @@ void encode_kld_row(std::span<const float> logits, std::span<uint16_t> words);
 PositionObservation compare_stored_row(std::span<const float> log_probabilities, std::span<const float> logits, int32_t label,
                                        double& mass);
 
+// What the format alone does to a row: the row as it would be stored against the logits it is made from.
+struct FormatFloor {
+  double kl = 0;     // nats, as compare_stored_row has it
+  double plain = 0;  // nats, sum of p d as llama.cpp adds it up: without the masses' difference, so that it may be negative
+};
+FormatFloor format_floor(std::span<const float> logits);
+
 class KldReader {
  public:
   // Checks everything but the rows: magic, ranges, tokens, and that the file's size is exactly what they need. Error: kBadInput, kIo.
@@ -65,6 +73,8 @@ class KldWriter {
   static Result<KldWriter> create(const std::string& path, const KldHeader& header, OutputOptions options);
   // The next rows: logits [count, vocab].
   Status write(std::span<const float> logits);
+  // Means over the rows written so far.
+  FormatFloor floor() const;
   // All rows must have been written. The file appears under its name only now.
   Status commit();
 
@@ -72,7 +82,8 @@ class KldWriter {
   KldWriter(AtomicWriter file, uint32_t vocab, uint64_t rows) : file_(std::move(file)), vocab_(vocab), rows_left_(rows) {}
   AtomicWriter file_;
   uint32_t vocab_;
-  uint64_t rows_left_;
+  uint64_t rows_left_, rows_written_ = 0;
+  CompensatedSum floor_kl_, floor_plain_;
 };
 
 }  // namespace assay

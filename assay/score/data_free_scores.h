@@ -17,5 +17,6 @@ std::unique_ptr<Score> two_bit_error_score();     // two_bit_error.cpp
 std::unique_ptr<Score> ewq_score();               // ewq.cpp
 std::unique_ptr<Score> weight_error_score();      // weight_error.cpp
 std::unique_ptr<Score> importance_error_score();  // weight_error.cpp
+std::unique_ptr<Score> target_bpw_score();        // target_bpw.cpp
 
 }  // namespace assay

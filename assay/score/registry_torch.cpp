@@ -47,6 +47,7 @@ constexpr Entry kEntries[] = {
     {nsds_ramp_enhanced_score, false},
     {weight_error_score},
     {importance_error_score},
+    {target_bpw_score, false},
     {imatrix_energy_score},
     {imatrix_entropy_score},
     {imatrix_zd_score},

@@ -23,7 +23,8 @@ struct MatrixView {
   TensorRole role;
   uint64_t rows = 0, columns = 0;
   std::span<const float> values;
-  std::span<const float> importance;  // [columns], mean squared inputs; empty: not known
+  std::span<const float> importance = {};   // [columns], mean squared inputs; empty: not known
+  std::span<const float> mean_inputs = {};  // [columns]; empty: not known
 
   uint64_t elements() const { return rows * columns; }
   std::span<const float> row(uint64_t r) const { return values.subspan(r * columns, columns); }
@@ -103,6 +104,8 @@ class ChangeScore : public Score {
     (void)matrix, (void)change, (void)context, (void)out;
   }
   virtual bool needs_importance() const { return false; }
+  // With that: a matrix that the importance matrix does not have gets no value.
+  virtual bool needs_entry() const { return needs_importance(); }
 };
 
 // A row per matrix with one cell without type: value(matrix's place in the layer).

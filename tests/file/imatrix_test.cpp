@@ -108,7 +108,7 @@ TEST(Imatrix, ExtraTensorsOfNewerToolsAreReadPast) {
   ASSERT_TRUE(write_imatrix(scratch / "i.gguf", example(), ImatrixFormat::kGguf, {}));
   const auto file = Gguf::open(scratch / "i.gguf");
   std::vector<TensorInfo> tensors = file->tensors();
-  for (const char* extra : {"blk.0.attn_q.weight.in_sum", "blk.0.attn_q.weight.stats"}) {
+  for (const char* extra : {"blk.0.attn_q.weight.out_sum", "blk.0.attn_q.weight.stats"}) {
     TensorInfo info;
     info.name = extra;
     info.dims[0] = 12;
@@ -122,6 +122,36 @@ TEST(Imatrix, ExtraTensorsOfNewerToolsAreReadPast) {
   const auto read = read_imatrix(scratch / "more.gguf");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_THAT(read->entries, SizeIs(2));
+}
+
+TEST(Imatrix, SumsOfInputsAreKeptWhereTheyAre) {
+  const ScratchDirectory scratch;
+  Imatrix made = example();
+  made.entries.at("blk.0.attn_q.weight").inputs = {512, -1024, 0};
+  ASSERT_TRUE(write_imatrix(scratch / "i.gguf", made, ImatrixFormat::kGguf, {}));
+  const auto read = read_imatrix(scratch / "i.gguf");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_THAT(read->entries.at("blk.0.attn_q.weight").inputs, ElementsAre(512, -1024, 0));
+  EXPECT_THAT(read->mean_inputs("blk.0.attn_q.weight"), ElementsAre(0.5, -1, 0));
+  EXPECT_THAT(read->mean_inputs("blk.0.ffn_up_exps.weight"), testing::IsEmpty());
+  // Known of both, added; known of one alone, unknown of both.
+  Imatrix twice = made;
+  ASSERT_TRUE(twice.merge(made));
+  EXPECT_THAT(twice.mean_inputs("blk.0.attn_q.weight"), ElementsAre(0.5, -1, 0));
+  ASSERT_TRUE(twice.merge(example()));
+  EXPECT_THAT(twice.mean_inputs("blk.0.attn_q.weight"), testing::IsEmpty());
+  // Of another shape: the rows that the sums have, one column less.
+  const auto file = Gguf::open(scratch / "i.gguf");
+  std::vector<TensorInfo> tensors = file->tensors();
+  for (TensorInfo& tensor : tensors)
+    if (tensor.name.ends_with(".in_sum")) tensor.dims[0] = 2;
+  const auto fill = [&](const TensorInfo& info, std::span<std::byte> out) -> Status {
+    return info.name.ends_with(".in_sum") ? Status{} : file->read(*file->find(info.name), 0, out);
+  };
+  ASSERT_TRUE(write_gguf(scratch / "short.gguf", file->metadata(), tensors, fill, {}));
+  const auto refused = read_imatrix(scratch / "short.gguf");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr(".in_sum"));
 }
 
 TEST(Imatrix, MergingAddsSumsAndCounts) {

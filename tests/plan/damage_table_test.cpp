@@ -44,6 +44,19 @@ TEST(DamageTable, AHandWrittenTableNeedsLittle) {
   EXPECT_EQ(read->rows[0].cells[0].type, GgmlType::kQ6_K);
 }
 
+// Nesting without end costs nothing: it is refused at the hundredth level.
+TEST(DamageTable, ABombIsRefusedByItsDepth) {
+  const auto read = damage_table_from_json(R"({"rows": )" + std::string(1 << 24, '['));
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::kBadInput);
+  EXPECT_THAT(read.error().message, HasSubstr("nests deeper than 100 levels"));
+}
+
+TEST(DamageTable, TheUnitIsNatsUnlessItSaysSo) {
+  EXPECT_EQ(damage_table_from_json(R"({"rows": [{"name": "a", "cells": []}]})")->unit, "nats per token");
+  EXPECT_EQ(damage_table_from_json(R"({"unit": "rows", "rows": [{"name": "a", "cells": []}]})")->unit, "rows");
+}
+
 struct Fault {
   const char* name;
   const char* json;
@@ -61,26 +74,30 @@ TEST_P(DamageTableFault, NamesTheField) {
 
 INSTANTIATE_TEST_SUITE_P(
     Faults, DamageTableFault,
-    testing::Values(Fault{"NotJson", "{", "not a JSON object"}, Fault{"NoRows", R"({"estimator": "x"})", "rows is missing"},
-                    Fault{"EmptyRows", R"({"rows": []})", "rows is not a list of rows"},
-                    Fault{"RowsAreText", R"({"rows": "a"})", "rows is not a list of rows"},
-                    Fault{"RowIsNumber", R"({"rows": [1]})", "rows[0] is not an object"},
-                    Fault{"NoName", R"({"rows": [{"cells": []}]})", "rows[0].name is missing"},
-                    Fault{"NoCells", R"({"rows": [{"name": "a"}]})", "rows[0].cells is not a list"},
-                    Fault{"TensorIsNumber", R"({"rows": [{"name": "a", "tensors": [1], "cells": []}]})", "rows[0].tensors"},
-                    Fault{"TensorTwice", R"({"rows": [{"name": "a", "cells": []}, {"name": "b", "tensors": ["a"], "cells": []}]})",
-                          "rows[1].tensors names 'a' again"},
-                    Fault{"UnknownType", R"({"rows": [{"name": "a", "cells": [{"type": "Q4_K_M", "damage": 1}]}]})",
-                          "rows[0].cells[0].type is 'Q4_K_M'"},
-                    Fault{"TypeTwice",
-                          R"({"rows": [{"name": "a", "cells": [{"type": "F16", "damage": 1}, {"type": "f16", "damage": 1}]}]})",
-                          "holds F16 twice"},
-                    Fault{"NoDamage", R"({"rows": [{"name": "a", "cells": [{"type": "F16"}]}]})", "rows[0].cells[0].damage is missing"},
-                    Fault{"DamageIsText", R"({"rows": [{"name": "a", "cells": [{"type": "F16", "damage": "1"}]}]})",
-                          "rows[0].cells[0].damage is not a finite"},
-                    Fault{"NegativeError", R"({"rows": [{"name": "a", "cells": [{"type": "F16", "damage": 1, "standard_error": -1}]}]})",
-                          "standard_error is negative"},
-                    Fault{"FloorIsNumber", R"({"noise_floor": "0", "rows": [{"name": "a", "cells": []}]})", "noise_floor is not a finite"}),
+    testing::Values(
+        Fault{"NotJson", "{", "is not JSON at byte"}, Fault{"NotAnObject", "[1]", "is not a JSON object"},
+        Fault{"DamageIsNan", R"({"rows": [{"name": "a", "cells": [{"type": "F16", "damage": NaN}]}]})", "is not JSON at byte"},
+        Fault{"DamageIsHuge", R"({"rows": [{"name": "a", "cells": [{"type": "F16", "damage": 1e999}]}]})", "is not JSON at byte"},
+        Fault{"KeyTwice", R"({"rows": [], "rows": [{"name": "a", "cells": []}]})", "key 'rows' is given twice"},
+        Fault{"UnitIsNumber", R"({"unit": 3, "rows": [{"name": "a", "cells": []}]})", "unit is not a string"},
+        Fault{"NoRows", R"({"estimator": "x"})", "rows is missing"}, Fault{"EmptyRows", R"({"rows": []})", "rows is not a list of rows"},
+        Fault{"RowsAreText", R"({"rows": "a"})", "rows is not a list of rows"},
+        Fault{"RowIsNumber", R"({"rows": [1]})", "rows[0] is not an object"},
+        Fault{"NoName", R"({"rows": [{"cells": []}]})", "rows[0].name is missing"},
+        Fault{"NoCells", R"({"rows": [{"name": "a"}]})", "rows[0].cells is not a list"},
+        Fault{"TensorIsNumber", R"({"rows": [{"name": "a", "tensors": [1], "cells": []}]})", "rows[0].tensors"},
+        Fault{"TensorTwice", R"({"rows": [{"name": "a", "cells": []}, {"name": "b", "tensors": ["a"], "cells": []}]})",
+              "rows[1].tensors names 'a' again"},
+        Fault{"UnknownType", R"({"rows": [{"name": "a", "cells": [{"type": "Q4_K_M", "damage": 1}]}]})",
+              "rows[0].cells[0].type is 'Q4_K_M'"},
+        Fault{"TypeTwice", R"({"rows": [{"name": "a", "cells": [{"type": "F16", "damage": 1}, {"type": "f16", "damage": 1}]}]})",
+              "holds F16 twice"},
+        Fault{"NoDamage", R"({"rows": [{"name": "a", "cells": [{"type": "F16"}]}]})", "rows[0].cells[0].damage is missing"},
+        Fault{"DamageIsText", R"({"rows": [{"name": "a", "cells": [{"type": "F16", "damage": "1"}]}]})",
+              "rows[0].cells[0].damage is not a finite"},
+        Fault{"NegativeError", R"({"rows": [{"name": "a", "cells": [{"type": "F16", "damage": 1, "standard_error": -1}]}]})",
+              "standard_error is negative"},
+        Fault{"FloorIsNumber", R"({"noise_floor": "0", "rows": [{"name": "a", "cells": []}]})", "noise_floor is not a finite"}),
     [](const auto& fault) { return fault.param.name; });
 
 }  // namespace

@@ -61,7 +61,7 @@ inline RecipeDocument full_recipe() {
                          "assay 1.2.3",
                          "plan --table t.json -o out",
                          {{"t.json", digits + "0003"}, {"im.gguf", digits + "0004"}}};
-  document.prediction = {0.0123456789012345678, std::pair(0.01, 0.015), 123456, 234567};
+  document.prediction = {0.0123456789012345678, std::pair(0.01, 0.015), 123456, 234567, 0.00125, 0.0117};
   return document;
 }
 

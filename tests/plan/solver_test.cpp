@@ -44,12 +44,13 @@ SolverProblem problem(size_t groups, uint64_t seed, double share) {
 // Nothing is better than the exact answer; everything keeps to the budget; the exact answer is that of all choices.
 TEST(Solvers, AgainstAllChoices) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
-    const SolverProblem p = problem(4, seed, 0.4);
+    SolverProblem p = problem(4, seed, 0.4);
     double best = INFINITY;
     for (size_t code = 0; code < 4096; ++code) {
       const SolverAnswer answer = answer_of(p, {code & 7, code >> 3 & 7, code >> 6 & 7, code >> 9 & 7});
       if (answer.bytes <= p.budget) best = std::min(best, answer.damage);
     }
+    p.presets = {{"large", {7, 7, 7, 7}}, {"lacking", {0, kNoItem, 0, 0}}, {"small", {0, 0, 0, 0}}};
     for (const Solver& solver : all_solvers()) {
       const auto answer = solver.solve(p);
       ASSERT_TRUE(answer) << solver.name << answer.error().message;
@@ -61,6 +62,33 @@ TEST(Solvers, AgainstAllChoices) {
         EXPECT_DOUBLE_EQ(answer->damage, best);
       }
     }
+  }
+}
+
+// Two groups, by hand: damages 8, 4, 1 at 10, 20, 40 bytes, and half of that.
+TEST(Solvers, TheBestPresetThatFits) {
+  SolverProblem p;
+  p.groups = {{{10, 8}, {20, 4}, {40, 1}}, {{10, 4}, {20, 2}, {40, 0.5}}};
+  p.budget = 60;
+  p.presets = {{"small", {0, 0}}, {"mixed", {1, 2}}, {"other", {2, 1}}, {"large", {2, 2}}, {"lacking", {2, kNoItem}}};
+  const auto best = solve_presets(p);
+  ASSERT_TRUE(best) << best.error().message;
+  EXPECT_EQ(best->preset, "other");  // 1 + 2 = 3 against 4.5
+  EXPECT_EQ(best->damage, 3);
+  EXPECT_EQ(best->evaluations, 4u);
+  p.budget = 25;
+  p.presets = {{"mixed", {1, 2}}, {"other", {2, 1}}};
+  EXPECT_NE(solve_presets(p).error().message.find("the smallest takes 60 bytes of 25"), std::string::npos);
+  p.presets = {{"lacking", {kNoItem, 0}}};
+  EXPECT_EQ(solve_presets(p).error().code, ErrorCode::kUsage);
+}
+
+// What a price per byte leaves unused is filled.
+TEST(Solvers, FillingIsNeverWorse) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const SolverProblem p = problem(12, seed, 0.5);
+    EXPECT_LE(solve_lagrangian_fill(p)->damage, solve_lagrangian(p)->damage);
+    EXPECT_GE(solve_lagrangian_fill(p)->damage, solve_exact(p)->damage * (1 - 1e-12));
   }
 }
 

@@ -246,5 +246,51 @@ TEST(KldWriter, LeavesNothingUnlessCommittedWhole) {
   EXPECT_EQ(dir.names().size(), 1u);
 }
 
+// By hand, methods.md 1.8: logits 0, -8, -20 are stored as 65535, 32768 and 0 steps of 16 / 65535 above -16. The middle one is half a step
+// too high; the last is lifted to -16 - log Z, which is not counted. One error of half a step: p phi(d), and p d as llama.cpp has it.
+TEST(KldRow, TheFloorOfTheFormatByHand) {
+  const FormatFloor floor = format_floor(std::vector<float>{0, -8, -20});
+  const double step = 16.0 / 65535, d = step / 2, p = std::exp(-8.0) / (1 + std::exp(-8.0));
+  EXPECT_NEAR(floor.plain, p * d, 2e-6);  // float32 of the lowest log-probability: 1e-6 at -16
+  EXPECT_NEAR(floor.kl, p * d * d / 2, 1e-11);
+  EXPECT_GE(floor.kl, 0);
+  // Two logits are both ends of the codes: nothing is lost but float32's rounding.
+  EXPECT_NEAR(format_floor(std::vector<float>{15, 0}).kl, 0, 1e-11);
+  // No logit is off by more than half a step: KL is below half its square.
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    std::vector<float> logits = random_logits(50);
+    logits[seed] += 3;
+    EXPECT_LT(format_floor(logits).kl, 0.5 * (d + 2e-6) * (d + 2e-6));
+  }
+}
+
+// What is told when a file is written: the mean of its rows.
+TEST(KldFile, TheWriterKeepsTheMeanFloor) {
+  const ScratchDirectory dir;
+  auto writer = KldWriter::create(dir / "base", header(), {});
+  ASSERT_TRUE(writer);
+  const auto logits = random_logits(header().rows() * kVocab, 6);
+  double kl = 0, plain = 0;
+  for (uint64_t r = 0; r < header().rows(); ++r) {
+    const FormatFloor one = format_floor(std::span(logits).subspan(r * kVocab, kVocab));
+    kl += one.kl / static_cast<double>(header().rows());
+    plain += one.plain / static_cast<double>(header().rows());
+  }
+  ASSERT_TRUE(writer->write(std::span(logits).first(2 * kVocab)));
+  ASSERT_TRUE(writer->write(std::span(logits).subspan(2 * kVocab)));
+  EXPECT_GT(kl, 0);
+  EXPECT_DOUBLE_EQ(writer->floor().kl, kl);
+  EXPECT_NEAR(writer->floor().plain, plain, 1e-15);
+  // It is what a reader of the file finds.
+  ASSERT_TRUE(writer->commit());
+  const auto reader = KldReader::open(*open_file(dir / "base"));
+  ASSERT_TRUE(reader);
+  std::vector<PositionObservation> seen(header().rows());
+  ASSERT_TRUE(reader->compare(0, logits.data(), seen));
+  double read = 0;
+  for (const PositionObservation& one : seen) read += one.kl / static_cast<double>(seen.size());
+  EXPECT_NEAR(read, kl, 1e-12);
+}
+
 }  // namespace
 }  // namespace assay

@@ -11,6 +11,7 @@ namespace {
 using testing::HasSubstr;
 
 const std::string kDemo = ASSAY_SOURCE_DIR "/demo/";
+constexpr double kSameRows = 1e-3;             // of a floor: the same rows, in tiles of other sizes
 constexpr double kStoredAgainstItself = 1e-6;  // nats: half a step of 2.4e-4, squared
 
 EvaluateOptions options_of(uint32_t ctx) {
@@ -41,6 +42,7 @@ class StoredBase : public testing::Test {
     const auto result = evaluated(save);
     ASSERT_TRUE(result) << result.error().message;
     ppl_ = result->ppl.value;
+    written_floor_ = result->format_floor;
   }
   EvaluateOptions against_file(const std::string& text) const {
     EvaluateOptions options = options_of(128);
@@ -51,6 +53,7 @@ class StoredBase : public testing::Test {
   testing_files::ScratchDirectory dir_;
   const std::string file_ = dir_ / "base.kld";
   double ppl_ = 0;
+  std::optional<FormatFloor> written_floor_;
 };
 
 TEST_F(StoredBase, TheModelAgainstItsOwnFileIsNearZero) {
@@ -63,6 +66,26 @@ TEST_F(StoredBase, TheModelAgainstItsOwnFileIsNearZero) {
     EXPECT_LT(result->comparison->mean_kl(), kStoredAgainstItself);
     EXPECT_EQ(result->comparison->flip_rate(), 0.0);
   }
+}
+
+// What the format makes of the base's logits, told when they are written, read, and read with their model at hand.
+TEST_F(StoredBase, TheFloorOfTheFormatIsMeasured) {
+  ASSERT_TRUE(written_floor_);
+  EXPECT_GT(written_floor_->kl, 0);
+  EXPECT_LT(written_floor_->kl, kStoredAgainstItself);
+  const auto read = evaluated(against_file(""));
+  ASSERT_TRUE(read && read->format_floor);
+  EXPECT_FALSE(read->floor_of_base);
+  // The model is the base here: its logits through the format, and its logits against the file, are the same rows.
+  EXPECT_NEAR(read->format_floor->kl, written_floor_->kl, kSameRows * written_floor_->kl);
+  EXPECT_NEAR(read->comparison->mean_kl(), written_floor_->kl, kSameRows * written_floor_->kl);
+  EvaluateOptions both = against_file("");
+  both.base = both.model;
+  const auto beside = evaluated(both);
+  ASSERT_TRUE(beside && beside->format_floor) << beside.error().message;
+  EXPECT_TRUE(beside->floor_of_base);
+  EXPECT_NEAR(beside->format_floor->kl, written_floor_->kl, kSameRows * written_floor_->kl);
+  EXPECT_NEAR(beside->format_floor->plain, written_floor_->plain, kSameRows * std::abs(written_floor_->plain));
 }
 
 TEST_F(StoredBase, FewerChunksAreTheFirstOnes) {
@@ -79,9 +102,6 @@ TEST_F(StoredBase, WhatDoesNotFitIsRefused) {
   EvaluateOptions options = against_file(kDemo + "evaluation.txt");
   options.text.windows.ctx = 64;
   expect_refused(options, ErrorCode::kMismatch, "windows of 128 tokens");
-  options = against_file("");
-  options.base = options.model;
-  expect_refused(options, ErrorCode::kUsage, "not both");
   options = against_file("");
   options.save_logits = dir_ / "other.kld";
   expect_refused(options, ErrorCode::kUsage, "--save-all-logits");
