@@ -130,6 +130,20 @@ class Allocation {
     return plan;
   }
 
+  Result<AllocationRows> rows(uint64_t budget) const {
+    if (!devices_.empty() || constraints_.speeds.most > 0)
+      return fail(ErrorCode::kUsage, {"plan", "has limits beside the file's size", "the file's size alone", ""});
+    AllocationRows made;
+    made.budget = budget > fixed_bytes_ ? budget - fixed_bytes_ : 0;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      AllocationRow row{table_.rows[row_of_group_[g]].name, {}, {}, groups_[g]};
+      for (const TensorInfo* tensor : members_[g]) row.tensors.push_back(tensor->name);
+      for (size_t i = 0; i < groups_[g].size(); ++i) row.types.push_back(type_of(g, i));
+      made.rows.push_back(std::move(row));
+    }
+    return made;
+  }
+
   Frontier frontier() const {
     std::vector<KnapsackCandidates> candidates;
     uint64_t file_bytes = fixed_bytes_;
@@ -433,6 +447,15 @@ Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, ui
   plan.tensor_bytes = output.tensor_bytes;
   plan.bpw = output.bpw();
   return plan;
+}
+
+Result<AllocationRows> allocation_rows(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget,
+                                       const AllocateConstraints& constraints, const OutputRequest& request) {
+  ASSAY_ASSIGN(const OutputFile stored, as_stored(checkpoint, request));
+  const DamageTable fused = fused_rows(table, constraints.fused);
+  Allocation allocation(fused, constraints, stored);
+  ASSAY_TRY(allocation.prepare());
+  return allocation.rows(budget);
 }
 
 Result<Frontier> plan_frontier(const Checkpoint& checkpoint, const DamageTable& table, const AllocateConstraints& constraints,

@@ -17,8 +17,8 @@ Result<HalvingResult> halve(size_t candidates, size_t windows, const HalvingMeas
     const size_t of_round = std::max<size_t>(1, windows >> (rounds - 1 - round));
     ASSAY_ASSIGN(const std::vector<double> means, measure(open, of_round));
     if (means.size() != open.size()) return fail(ErrorCode::kInternal, "halving: a round came back with another number of values");
-    result.evaluations += open.size() * of_round;
     for (size_t i = 0; i < open.size(); ++i) {
+      result.evaluations += of_round - result.places[open[i]].windows;
       result.places[open[i]].windows = of_round;
       result.places[open[i]].mean = means[i];
     }

@@ -20,7 +20,7 @@ struct HalvingPlace {
 struct HalvingResult {
   std::vector<size_t> order;  // best first: rounds survived, then the mean
   std::vector<HalvingPlace> places;
-  size_t evaluations = 0;  // a candidate on a window
+  size_t evaluations = 0;  // a candidate on a window that it had not seen
 };
 
 // Means of these candidates on windows [0, windows). Called with fewer candidates and more windows each time.

@@ -28,7 +28,7 @@ TEST(Halving, ByHand) {
   EXPECT_EQ(result->places[1].rounds, 3u);
   EXPECT_EQ(result->places[1].windows, 16u);
   EXPECT_EQ(result->places[0].rounds, 0u);
-  EXPECT_EQ(result->evaluations, 5u * 4 + 3 * 8 + 2 * 16);
+  EXPECT_EQ(result->evaluations, 5u * 4 + 3 * 4 + 2 * 8);
 }
 
 TEST(Halving, OneCandidateWinsUnmeasuredAndTiesGoToTheFirst) {
