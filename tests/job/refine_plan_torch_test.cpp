@@ -25,16 +25,17 @@ OptimizeOptions small_run(const std::string& name) {
   return options;
 }
 
-struct Store {
-  Store() : path(testing::TempDir() + "/assay-refine-store") { std::filesystem::remove_all(path); }
-  ~Store() { std::filesystem::remove_all(path); }
-  std::string path;
+// One store for all: the imatrix, the curvature table and what one test measured are there for the next.
+class RefinePlan : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { std::filesystem::remove_all(store()); }
+  static void TearDownTestSuite() { std::filesystem::remove_all(store()); }
+  static std::string store() { return testing::TempDir() + "/assay-refine-store"; }
+  RefinePlan() { settings.store = store(); }
+  RunSettings settings;
 };
 
-TEST(RefinePlan, KeepsToItsBudgetAndIsFoundAgain) {
-  const Store store;
-  RunSettings settings;
-  settings.store = store.path;
+TEST_F(RefinePlan, KeepsToItsBudgetAndIsFoundAgain) {
   OptimizeOptions options = small_run("refined");
   const auto plain = assay_engine()->optimize(options, settings, silent_progress());
   ASSERT_TRUE(plain) << plain.error().message;
@@ -82,12 +83,8 @@ TEST(RefinePlan, KeepsToItsBudgetAndIsFoundAgain) {
 }
 
 // Time becomes forward-equivalents once; the store remembers how many.
-TEST(RefinePlan, ConvertsTimeOnceAndRemembers) {
-  const Store store;
-  RunSettings settings;
-  settings.store = store.path;
+TEST_F(RefinePlan, ConvertsTimeOnceAndRemembers) {
   OptimizeOptions options = small_run("timed");
-  options.windows.chunks = 4;
   options.refine.seconds = 0.5;
   const auto first = assay_engine()->optimize(options, settings, silent_progress());
   ASSERT_TRUE(first) << first.error().message;
@@ -102,12 +99,10 @@ TEST(RefinePlan, ConvertsTimeOnceAndRemembers) {
 }
 
 // A guard that turns the winner away: those behind it are tried, and what is written is what passed.
-TEST(RefinePlan, TriesTheNextRecipesWhereAGuardFails) {
-  const Store store;
-  RunSettings settings;
-  settings.store = store.path;
+TEST_F(RefinePlan, TriesTheNextRecipesWhereAGuardFails) {
   OptimizeOptions options = small_run("guarded");
-  options.refine.forwards = 20;
+  options.refine.forwards = 40;
+  options.refine_regret = 0;
   options.guards = {kDemo + "calibration.txt"};
   options.guard_margin = -0.999;  // nothing passes
   const auto failed = assay_engine()->optimize(options, settings, silent_progress());
@@ -136,35 +131,34 @@ TEST(RefinePlan, TriesTheNextRecipesWhereAGuardFails) {
   std::filesystem::remove(options.output);
 }
 
-TEST(RefinePlan, EvoPressSearchesOnMeasuredKl) {
+TEST_F(RefinePlan, EvoPressSearchesOnMeasuredKl) {
   OptimizeOptions options = small_run("evopress");
-  options.windows.chunks = 4;
   options.constraints.solver = kEvoPress;
   options.generations = 3;
-  options.offspring = 12;
-  const auto found = assay_engine()->optimize(options, RunSettings{}, silent_progress());
+  options.offspring = 8;
+  const auto found = assay_engine()->optimize(options, settings, silent_progress());
   ASSERT_TRUE(found) << found.error().message;
   ASSERT_TRUE(found->search);
   EXPECT_EQ(found->plan_name, "evopress");
   EXPECT_EQ(found->search->generations, 3u);
   EXPECT_EQ(found->search->kl.size(), 3u);
   EXPECT_LE(found->search->kl.back(), found->search->kl.front());  // all windows, and the parent stays
-  EXPECT_GT(found->search->forwards, 3 * 12);
+  EXPECT_GT(found->search->forwards, 20);                          // 24 recipes, some of them twice
   EXPECT_LE(found->measured.bytes, found->plan.budget_bytes);
   EXPECT_GE(found->plan.predicted_damage, found->plan.bound);
   std::filesystem::remove(options.output);
 }
 
-TEST(RefinePlan, RefusesWhatCannotBe) {
+TEST_F(RefinePlan, RefusesWhatCannotBe) {
   OptimizeOptions options = small_run("refused");
   options.refine.forwards = 10;
   options.constraints.solver = "greedy";
-  auto refused = assay_engine()->optimize(options, RunSettings{}, silent_progress());
+  auto refused = assay_engine()->optimize(options, settings, silent_progress());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
   options.constraints.solver = "exact";
   options.windows.chunks = 3;
-  refused = assay_engine()->optimize(options, RunSettings{}, silent_progress());
+  refused = assay_engine()->optimize(options, settings, silent_progress());
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("3 calibration windows"), std::string::npos) << refused.error().message;
   EXPECT_FALSE(std::filesystem::exists(options.output));
