@@ -146,6 +146,14 @@ void put_beside(const RefineRow& row, std::vector<PosteriorCell>& cells) {
   for (size_t c = 0; c < cells.size(); ++c) put(put, c);
 }
 
+// A log-normal value of this mean and deviation, `normal` / deviation standard normal: a damage is known by a factor, and a normal draw of
+// a badly known one would often be no damage at all.
+double positive_draw(double mean, double deviation, double normal) {
+  if (!(mean > 0) || !(deviation > 0)) return mean + normal;
+  const double spread = std::sqrt(std::log1p(squared(deviation / mean)));
+  return mean * std::exp(spread * normal / deviation - spread * spread / 2);
+}
+
 }  // namespace
 
 double PosteriorCell::deviation() const { return std::hypot(own, shared); }
@@ -202,12 +210,18 @@ std::vector<std::vector<double>> draw_damages(const Posterior& posterior, uint64
     const std::vector<PosteriorCell>& row = posterior.cells[r];
     CounterRandom random(seed, kStream + number, r);
     const double shared = random.next_normal();
-    std::vector<double> rest;  // value less mean
-    for (const PosteriorCell& cell : row) rest.push_back(cell.own * random.next_normal() + cell.shared * shared);
+    std::vector<double> normals;
+    for (size_t c = 0; c < row.size(); ++c) normals.push_back(random.next_normal());
+    // The value of a cell without a reference; of another, what it adds to its reference's.
+    const auto part = [&](size_t c) {
+      const PosteriorCell& cell = row[c];
+      if (cell.reference) return cell.mean - row[*cell.reference].mean + cell.own * normals[c];
+      return positive_draw(cell.mean, cell.deviation(), cell.own * normals[c] + cell.shared * shared);
+    };
     std::vector<double> values;
     for (size_t c = 0; c < row.size(); ++c) {
-      double value = row[c].mean + rest[c];
-      for (size_t at = c; row[at].reference; at = *row[at].reference) value += rest[*row[at].reference];
+      double value = part(c);
+      for (size_t at = c; row[at].reference; at = *row[at].reference) value += part(*row[at].reference);
       values.push_back(std::max(0.0, value));
     }
     drawn.push_back(std::move(values));

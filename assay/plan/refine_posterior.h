@@ -53,7 +53,8 @@ struct RefineProblem {
   double context_spread = 0.1;  // prior, as a share of the damage
 };
 
-// value = mean + own z + shared z_row, z standard normal; with a reference: value(reference) + mean - mean(reference) + own z.
+// Of this mean and variance own^2 + shared^2, the shared part alike for all cells of the row, log-normal; with a reference, normal:
+// value(reference) + mean - mean(reference) + own z.
 struct PosteriorCell {
   double mean = 0, own = 0, shared = 0;
   std::optional<size_t> reference;

@@ -142,6 +142,15 @@ TEST(RefinePosterior, DrawsHaveTheStatedMoments) {
   EXPECT_NEAR(product.mean(), 0.5 * 2, 0.1);
   EXPECT_NEAR(difference.mean(), 5, 0.02);
   EXPECT_NEAR(deviation(difference), 0.4, 0.02);
+  // However badly known, a damage stays one, with the mean it has.
+  posterior.cells[0][0] = {1, 1, 0, {}};
+  Moments wide;
+  for (uint64_t k = 0; k < draws; ++k) {
+    wide.add(draw_damages(posterior, 3, k)[0][0]);
+    ASSERT_GT(draw_damages(posterior, 3, k)[0][0], 0);
+  }
+  EXPECT_NEAR(wide.mean(), 1, 0.03);
+  EXPECT_NEAR(deviation(wide), 1, 0.1);
   EXPECT_EQ(draw_damages(posterior, 3, 7), draw_damages(posterior, 3, 7));
   EXPECT_NE(draw_damages(posterior, 3, 7), draw_damages(posterior, 4, 7));
 }
