@@ -4,7 +4,9 @@
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
 #include "assay/plan/recipe_file.h"
+#include "assay/plan/solver.h"
 #include "cli/command.h"
+#include "cli/refine_report.h"
 #include "cli/table.h"
 
 namespace assay::cli {
@@ -17,6 +19,36 @@ Json file_json(const MeasuredFile& file) {
           {"measured_kl", file.mean_kl.value},
           {"measured_kl_ci95", interval_json(file.mean_kl)},
           {"ppl", file.ppl}};
+}
+
+Json guards_json(const std::vector<GuardOutcome>& guards) {
+  Json json = Json::array();
+  for (const GuardOutcome& guard : guards)
+    json.push_back({{"text", guard.text},
+                    {"file", file_json(guard.ours)},
+                    {"preset", file_json(guard.preset)},
+                    {"change", guard.change.value},
+                    {"change_ci95", interval_json(guard.change)},
+                    {"passed", guard.passed}});
+  return json;
+}
+
+Json tried_json(const TriedFile& tried) {
+  return {{"file", file_json(tried.file)},
+          {"change", tried.change.value},
+          {"change_ci95", interval_json(tried.change)},
+          {"guards", guards_json(tried.guards)},
+          {"passed", tried.passed}};
+}
+
+std::string gate_text(const OptimizeResult& r) {
+  if (!r.accepted && r.preset)
+    return r.measured.mean_kl.value < r.preset->mean_kl.value
+               ? "a guarded text may get worse: the preset was written instead\n"
+               : "the solved recipe is not better on the evaluation text: the preset was written instead\n";
+  if (r.tried.empty()) return "";
+  return fmt::format("a guarded text may get worse with '{}': the next that passes, '{}', was written instead\n", r.tried.front().file.name,
+                     r.plan_name);
 }
 
 Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
@@ -48,16 +80,16 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   json["bound"] = r.plan.bound;
   json["gap"] = r.plan.gap;
   json["accepted"] = r.accepted;
-  Json guards = Json::array();
-  for (const GuardOutcome& guard : r.guards)
-    guards.push_back({{"text", guard.text},
-                      {"file", file_json(guard.ours)},
-                      {"preset", file_json(guard.preset)},
-                      {"change", guard.change.value},
-                      {"change_ci95", interval_json(guard.change)},
-                      {"passed", guard.passed}});
-  json["guards"] = std::move(guards);
+  json["guards"] = guards_json(r.guards);
   json["guard_margin"] = options.guard_margin;
+  json["plan"] = r.plan_name;
+  json["refine"] = r.refine ? refine_json(*r.refine) : Json();
+  json["unrefined"] = r.unrefined ? file_json(*r.unrefined) : Json();
+  json["unrefined_change"] = r.unrefined ? Json(r.unrefined_change.value) : Json();
+  json["unrefined_change_ci95"] = r.unrefined ? interval_json(r.unrefined_change) : Json();
+  json["search"] = r.search ? search_json(*r.search) : Json();
+  json["tried"] = Json::array();
+  for (const TriedFile& tried : r.tried) json["tried"].push_back(tried_json(tried));
   json["tokens_scored"] = r.tokens_scored;
   json["windows"] = r.windows;
   json["documents"] = r.documents;
@@ -77,6 +109,7 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
   add(r.measured, "assay");
   if (r.preset) add(*r.preset, r.preset->name + " (fits)");
   if (r.preset_codes) add(*r.preset_codes, r.preset_codes->name);
+  if (r.unrefined) add(*r.unrefined, "assay, unrefined");
   if (r.larger) add(*r.larger, r.larger->name + " (larger)");
   files.add({"unquantized", "", "", "0", "", fmt::format("{:.4f}", r.base_ppl)});
   outcome.text = files.text() + "\n";
@@ -94,10 +127,12 @@ Outcome outcome_of(const OptimizeResult& r, const OptimizeOptions& options) {
         fmt::format("guard {}: KL {:.6f} against {:.6f}, {:+.1f} % [{:+.1f}, {:+.1f}]; at most {:+.1f} % allowed: {}\n", guard.text,
                     guard.ours.mean_kl.value, guard.preset.mean_kl.value, 100 * guard.change.value, 100 * guard.change.low,
                     100 * guard.change.high, 100 * options.guard_margin, guard.passed ? "passed" : "failed");
-  if (!r.accepted && r.preset)
-    outcome.text += r.measured.mean_kl.value < r.preset->mean_kl.value
-                        ? "a guarded text may get worse: the preset was written instead\n"
-                        : "the solved recipe is not better on the evaluation text: the preset was written instead\n";
+  outcome.text += gate_text(r);
+  if (r.search) outcome.text += search_text(*r.search);
+  if (r.refine) outcome.text += refine_text(*r.refine);
+  if (r.unrefined)
+    outcome.text += fmt::format("KL divergence against the unrefined plan, evaluation text: {:+.1f} % [{:+.1f}, {:+.1f}]\n",
+                                100 * r.unrefined_change.value, 100 * r.unrefined_change.low, 100 * r.unrefined_change.high);
   Table times({"stage", "seconds", "peak memory"});
   for (const StageTime& stage : r.stages)
     times.add({stage.name, fmt::format("{:.1f}", stage.seconds), format_bytes(stage.peak_memory_bytes)});
@@ -160,6 +195,27 @@ Run declare_optimize(CLI::App& app) {
   app.add_option("--token-fraction", options->token_fraction, "share of calibration tokens in the per-type products")
       ->capture_default_str()
       ->check(CLI::Range(0.001, 1.0));
+  app.add_option_function<std::string>(
+      "--refine", [options](const std::string& budget) { options->refine_text = budget; },
+      "measure where the plan is not settled: forward-equivalents (200) or time (10min); 0: plan by predictions alone");
+  app.add_option("--refine-regret", options->refine_regret, "stop where the plan may lose less than this share of its damage")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  std::vector<std::string> solvers = {std::string(kEvoPress)};
+  std::string solver_help = "exact, or to compare:";
+  for (const Solver& solver : all_solvers()) {
+    if (solver.name != "exact") solver_help += fmt::format(" {},", solver.name);
+    solvers.emplace_back(solver.name);
+  }
+  app.add_option("--solver", options->constraints.solver, solver_help + " evopress (measures whole recipes)")
+      ->capture_default_str()
+      ->check(CLI::IsMember(solvers));
+  app.add_option("--generations", options->generations, "of --solver evopress; its source runs 150")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t{1}, uint64_t{100000}));
+  app.add_option("--offspring", options->offspring, "of --solver evopress: recipes per generation")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t{1}, uint64_t{100000}));
   auto text = add_text_options(app, false);
   return [=](Context& context) -> Result<Outcome> {
     if (extra->bpw > 0) options->budget.bpw = extra->bpw;
@@ -177,6 +233,11 @@ Run declare_optimize(CLI::App& app) {
       ASSAY_ASSIGN(const auto type, parse_types(parts.second));
       options->constraints.keep.emplace_back(parts.first, type[0]);
     }
+    if (!options->refine_text.empty()) {
+      ASSAY_ASSIGN(options->refine, parse_refine_budget(options->refine_text));
+    }
+    if (options->refine.any() && options->constraints.solver != "exact")
+      return fail(ErrorCode::kUsage, {"--refine", "was given with --solver " + options->constraints.solver, "--refine solves exactly", ""});
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_TRY(locate_text(options->calibration, context));
     ASSAY_TRY(locate_text(options->evaluation, context));

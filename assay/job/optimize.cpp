@@ -10,12 +10,17 @@
 
 #include "assay/base/sha256.h"
 #include "assay/base/text.h"
+#include "assay/job/candidate_file.h"
 #include "assay/job/compare_models.h"
 #include "assay/job/make_moments.h"
+#include "assay/job/recipe_variants.h"
+#include "assay/job/refine_plan.h"
 #include "assay/job/refine_table.h"
+#include "assay/job/search_plan.h"
 #include "assay/job/table_rows.h"
 #include "assay/job/unit_store.h"
 #include "assay/plan/quantize_job.h"
+#include "assay/plan/solver.h"
 #include "assay/probe/collect_imatrix.h"
 #include "assay/score/curvature.h"
 
@@ -34,40 +39,6 @@ uint64_t peak_memory() {
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
-// A file that is removed again unless it was moved to its final name.
-class ScratchFile {
- public:
-  explicit ScratchFile(std::string path) : path_(std::move(path)) { remove(); }
-  ~ScratchFile() { remove(); }
-  ScratchFile(const ScratchFile&) = delete;
-  ScratchFile& operator=(const ScratchFile&) = delete;
-  const std::string& path() const { return path_; }
-  Status move_to(const std::string& target) {
-    std::error_code error;
-    std::filesystem::rename(path_, target, error);
-    if (error) return fail(ErrorCode::kIo, {target, "cannot be written", error.message(), ""});
-    return {};
-  }
-
- private:
-  void remove() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  std::string path_;
-};
-
-// A recipe, the file it makes, and what that file does.
-struct Candidate {
-  explicit Candidate(std::string path) : file(std::move(path)) {}
-  ScratchFile file;
-  bool written = false;
-  bool chosen_codes = false;  // else nearest
-  Recipe recipe;
-  OutputFile output;
-  MeasuredFile measured;
-};
-
 class Optimizer {
  public:
   Optimizer(const OptimizeOptions& options, const RunSettings& settings, Progress& progress)
@@ -75,12 +46,16 @@ class Optimizer {
 
   Result<OptimizeResult> run() {
     ASSAY_TRY(check_output());
+    ASSAY_TRY(check_options());
     ASSAY_TRY(timed("load", [&] { return load(); }));
     ASSAY_TRY(timed("imatrix", [&] { return make_imatrix(); }));
     ASSAY_TRY(timed("curvature", [&] { return make_table(); }));
     ASSAY_TRY(timed("plan", [&] { return make_plan(); }));
-    if (source_) ASSAY_TRY(timed("codes", [&] { return refine_plan(); }));
-    Candidate planned(options_.output + ".tmp-assay-plan"), stock(options_.output + ".tmp-assay-preset"),
+    if (source_) ASSAY_TRY(timed("codes", [&] { return plan_with_codes(); }));
+    result_.plan_name = options_.constraints.solver == "exact" ? "curvature" : options_.constraints.solver;
+    if (options_.constraints.solver == kEvoPress) ASSAY_TRY(timed("search", [&] { return search(); }));
+    if (options_.refine.any()) ASSAY_TRY(timed("refine", [&] { return refine(); }));
+    CandidateFile planned(options_.output + ".tmp-assay-plan"), stock(options_.output + ".tmp-assay-preset"),
         larger(options_.output + ".tmp-assay-larger"), recoded(options_.output + ".tmp-assay-recoded");
     planned.chosen_codes = recoded.chosen_codes = source_ != nullptr;
     ASSAY_TRY(describe("assay", result_.plan.recipe, preset_ != nullptr ? preset_->file_type : 0, planned));
@@ -89,7 +64,7 @@ class Optimizer {
     if (preset_ != nullptr && source_)
       ASSAY_TRY(describe(std::string(preset_->name) + ", our codes", recipe_of(*preset_), preset_->file_type, recoded));
     ASSAY_TRY(timed("measure", [&] { return measure(planned, stock, larger, recoded); }));
-    ASSAY_TRY(timed("write", [&] { return deliver(result_.accepted ? planned : stock); }));
+    ASSAY_TRY(timed("write", [&] { return deliver(!result_.accepted ? stock : fallback_ ? *fallback_ : planned); }));
     result_.units = store_->counts();
     return std::move(result_);
   }
@@ -114,9 +89,26 @@ class Optimizer {
     return {};
   }
 
+  // Before any work: what was asked for goes together.
+  Status check_options() {
+    if (options_.refine.any() && options_.constraints.solver != "exact")
+      return fail(ErrorCode::kUsage, {"--refine", "was given with --solver " + options_.constraints.solver, "--refine solves exactly", ""});
+    constraints_ = options_.constraints;
+    if (constraints_.solver == kEvoPress) {
+      constraints_.solver = "exact";  // of the table's own plan, for its bound
+      return {};
+    }
+    return find_solver(constraints_.solver).map([](const Solver*) {});
+  }
+
   Status load() {
     ASSAY_ASSIGN(model_, open_model(options_.model, settings_, progress_));
     ASSAY_ASSIGN(calibration_, open_windows({options_.calibration, options_.windows}, model_));
+    measuring_ = calibration_.windows;
+    if (options_.refine.any()) {
+      ASSAY_ASSIGN(split_, split_windows(calibration_.windows));
+      measuring_ = split_.measuring;
+    }
     ASSAY_ASSIGN(evaluation_, open_windows({options_.evaluation, options_.windows}, model_));
     for (const std::string& text : options_.guards) {
       ASSAY_ASSIGN(ProbeSet set, open_windows({text, options_.windows}, model_));
@@ -164,8 +156,7 @@ class Optimizer {
     CurvatureOptions curvature;
     curvature.token_fraction = options_.token_fraction;
     const ChangeSource changes(model_.network, imatrix_, ChangeOptions{memory_budget(settings_) / 16, settings_.threads});
-    ASSAY_ASSIGN(curvature_,
-                 predict_damage(model_, calibration_.windows, changes, imatrix_, curvature, settings_, *store_, table_, progress_));
+    ASSAY_ASSIGN(curvature_, predict_damage(model_, measuring_, changes, imatrix_, curvature, settings_, *store_, table_, progress_));
     if (source_) ASSAY_TRY(scale_by_samples(*source_, table_, progress_));
     // Left as it is, a tensor costs nothing but its bytes.
     for (DamageRow& row : table_.rows) row.cells.push_back(DamageCell{model_.checkpoint->find(row.name)->type, 0, 0, false});
@@ -198,7 +189,7 @@ class Optimizer {
 
   Status make_plan() {
     ASSAY_ASSIGN(const uint64_t budget, budget_bytes(*model_.checkpoint, options_.budget, output_request(0)));
-    ASSAY_ASSIGN(result_.plan, allocate(*model_.checkpoint, table_, budget, options_.constraints, output_request(0)));
+    ASSAY_ASSIGN(result_.plan, allocate(*model_.checkpoint, table_, budget, constraints_, output_request(0)));
     // The stock preset to beat: the one named, or of those that fit the one with the least predicted damage.
     double least = INFINITY;
     uint64_t next_bytes = UINT64_MAX;
@@ -219,20 +210,66 @@ class Optimizer {
   }
 
   // The plan solved once more, with its own cells and those next to them predicted from the codes they would have.
-  Status refine_plan() {
+  Status plan_with_codes() {
     CurvatureOptions curvature;
     curvature.token_fraction = options_.token_fraction;
     curvature = curvature_options(curvature, settings_);
     UnitKey key = codes_key("curvature of chosen codes");
     key.add("recipe", sha256_hex(to_text(result_.plan.recipe))).add("token fraction", curvature.token_fraction);
+    key.add("windows", fingerprint(measuring_));
     const auto units = store_->units(std::move(key));
-    ASSAY_TRY(predict_chosen(model_, calibration_.windows, *source_, result_.plan.recipe, curvature, *units, table_, progress_));
-    ASSAY_ASSIGN(result_.plan, allocate(*model_.checkpoint, table_, result_.plan.budget_bytes, options_.constraints, output_request(0)));
+    ASSAY_TRY(predict_chosen(model_, measuring_, *source_, result_.plan.recipe, curvature, *units, table_, progress_));
+    ASSAY_ASSIGN(result_.plan, allocate(*model_.checkpoint, table_, result_.plan.budget_bytes, constraints_, output_request(0)));
+    return {};
+  }
+
+  // How recipes are run before any file of them is written.
+  MeasureOptions measure_options() const {
+    MeasureOptions measure;
+    measure.sweep.memory = tile_memory(settings_);
+    measure.depends_on = fingerprint(*imatrix_);
+    if (source_) measure.depends_on += std::string(" ") + std::string(name_of(options_.codes)) + " " + fingerprint(calibration_.windows);
+    return measure;
+  }
+
+  Status refine() {
+    const ChangeSource nearest(model_.network, imatrix_, ChangeOptions{memory_budget(settings_) / 16, settings_.threads});
+    RecipeVariants variants(*model_.network, nearest, source_.get(), memory_budget(settings_) / 8);
+    const OutputRequest request = output_request(0);
+    const RefineInputs inputs{model_,       variants,     split_,  *store_,        measure_options(), table_,
+                              result_.plan, constraints_, request, settings_.seed, other_plans()};
+    ASSAY_ASSIGN(RefinedPlans refined, refine_plan(inputs, options_.refine, options_.refine_regret, progress_));
+    refined.report.asked = options_.refine_text;
+    result_.refine = std::move(refined.report);
+    result_.plan = refined.plans[0].plan;
+    result_.plan_name = refined.plans[0].name;
+    ranked_ = std::move(refined.plans);
+    return {};
+  }
+
+  // Plans made in other ways that compete with the refined one: one that minds interactions belongs here.
+  std::vector<NamedPlan> other_plans() const { return {}; }
+
+  // The recipe that a search on measured KL finds, without the table.
+  Status search() {
+    const ChangeSource nearest(model_.network, imatrix_, ChangeOptions{memory_budget(settings_) / 16, settings_.threads});
+    RecipeVariants variants(*model_.network, nearest, source_.get(), memory_budget(settings_) / 8);
+    ASSAY_ASSIGN(const AllocationRows rows,
+                 allocation_rows(*model_.checkpoint, table_, result_.plan.budget_bytes, constraints_, output_request(0)));
+    EvoPressOptions evopress;
+    evopress.generations = options_.generations;
+    evopress.offspring = options_.offspring;
+    evopress.seed = settings_.seed;
+    ASSAY_ASSIGN(
+        FoundRecipe found,
+        search_plan({model_, variants, calibration_.windows, *store_, measure_options(), rows, result_.plan.recipe}, evopress, progress_));
+    result_.search = std::move(found.report);
+    ASSAY_ASSIGN(result_.plan, plan_of_recipe(*model_.checkpoint, table_, found.recipe, result_.plan, constraints_, output_request(0)));
     return {};
   }
 
   // What a recipe's file will be: its metadata, tensors and bytes. `file_type` 0: that of the type most bytes have.
-  Status describe(std::string_view name, const Recipe& recipe, uint32_t file_type, Candidate& candidate) const {
+  Status describe(std::string_view name, const Recipe& recipe, uint32_t file_type, CandidateFile& candidate) const {
     OutputRequest request = output_request(file_type);
     request.recipe = recipe;
     ASSAY_ASSIGN(candidate.output, plan_output(*model_.checkpoint, request));
@@ -247,7 +284,7 @@ class Optimizer {
     return {};
   }
 
-  Status write(Candidate& candidate) {
+  Status write(CandidateFile& candidate) {
     if (candidate.written) return {};
     WriteModelOptions write{true, settings_.threads, {}};
     if (candidate.chosen_codes) write.encode = source_->encoder();
@@ -257,13 +294,13 @@ class Optimizer {
   }
 
   // The candidate's file under the output's name.
-  Status deliver(Candidate& candidate) {
+  Status deliver(CandidateFile& candidate) {
     ASSAY_TRY(write(candidate));
     return candidate.file.move_to(options_.output);
   }
 
   // The candidate's file as it is on the disk, run on a text. Batches that are known need no file.
-  Result<Observation> observe(BaseRun& base, const ProbeSet& set, Candidate& candidate, MeasuredFile& measured) {
+  Result<Observation> observe(BaseRun& base, const ProbeSet& set, CandidateFile& candidate, MeasuredFile& measured) {
     progress_.stage("measure " + candidate.measured.name, set.windows.size());
     const auto open_written = [&]() -> Result<std::shared_ptr<const Network>> {
       ASSAY_TRY(write(candidate));
@@ -281,14 +318,15 @@ class Optimizer {
     measured.ppl = observation.ppl();
     return observation;
   }
-  Result<Observation> observe(BaseRun& base, Candidate& candidate) {
+  Result<Observation> observe(BaseRun& base, CandidateFile& candidate) {
     ASSAY_ASSIGN(Observation observation, observe(base, evaluation_, candidate, candidate.measured));
     result_.base_ppl = observation.ppl_base();
     return observation;
   }
 
-  // Ours against the preset on every guard's text.
-  Status guard(Candidate& planned, Candidate& stock) {
+  // A file against the preset on every guard's text.
+  Result<std::vector<GuardOutcome>> guard(CandidateFile& planned, CandidateFile& stock) {
+    std::vector<GuardOutcome> outcomes;
     for (size_t g = 0; g < guards_.size(); ++g) {
       BaseRun base(model_.network, guards_[g].windows, memory_budget(settings_) / 8);
       GuardOutcome outcome{options_.guards[g], {}, {}, {}, false};
@@ -296,8 +334,42 @@ class Optimizer {
       ASSAY_ASSIGN(const Observation theirs, observe(base, guards_[g], stock, outcome.preset));
       outcome.change = change(ours, theirs);
       outcome.passed = outcome.change.high <= options_.guard_margin;
-      result_.accepted = result_.accepted && outcome.passed;
-      result_.guards.push_back(std::move(outcome));
+      outcomes.push_back(std::move(outcome));
+    }
+    return outcomes;
+  }
+  static bool all_passed(const std::vector<GuardOutcome>& guards) {
+    return std::all_of(guards.begin(), guards.end(), [](const GuardOutcome& one) { return one.passed; });
+  }
+
+  // A guard turned the plan away: the next best of the final competition that is better than the preset and passes.
+  // `ours` becomes what it does on the evaluation text.
+  Status fall_back(BaseRun& base, const Observation& theirs, CandidateFile& planned, CandidateFile& stock, Observation& ours) {
+    if (ranked_.size() < 2) return {};
+    result_.tried.push_back({planned.measured, result_.change, result_.guards, false});
+    result_.tried.back().file.name = result_.plan_name;
+    for (size_t i = 1; i < ranked_.size(); ++i) {
+      auto next = std::make_unique<CandidateFile>(options_.output + ".tmp-assay-next");
+      next->chosen_codes = planned.chosen_codes;
+      ASSAY_TRY(describe("assay", ranked_[i].plan.recipe, preset_->file_type, *next));
+      ASSAY_ASSIGN(Observation again, observe(base, *next));
+      TriedFile tried{next->measured, change(again, theirs), {}, false};
+      if (next->measured.mean_kl.value < stock.measured.mean_kl.value) {
+        ASSAY_ASSIGN(tried.guards, guard(*next, stock));
+        tried.passed = all_passed(tried.guards);
+      }
+      result_.tried.push_back(tried);
+      result_.tried.back().file.name = ranked_[i].name;
+      if (!tried.passed) continue;
+      result_.accepted = true;
+      result_.plan = ranked_[i].plan;
+      result_.plan_name = ranked_[i].name;
+      result_.measured = next->measured;
+      result_.change = tried.change;
+      result_.guards = tried.guards;
+      ours = std::move(again);
+      fallback_ = std::move(next);
+      return {};
     }
     return {};
   }
@@ -308,9 +380,22 @@ class Optimizer {
                           {2000, settings_.seed});
   }
 
-  Status measure(Candidate& planned, Candidate& stock, Candidate& larger, Candidate& recoded) {
+  // What refining gained on text that it never saw.
+  Status compare_with_unrefined(BaseRun& base, const Observation& ours, bool chosen_codes) {
+    const auto start = std::find_if(ranked_.begin(), ranked_.end(), [](const NamedPlan& one) { return one.name == "curvature"; });
+    if (start == ranked_.end()) return {};
+    CandidateFile unrefined(options_.output + ".tmp-assay-unrefined");
+    unrefined.chosen_codes = chosen_codes;
+    ASSAY_TRY(describe("unrefined", start->plan.recipe, preset_ != nullptr ? preset_->file_type : 0, unrefined));
+    ASSAY_ASSIGN(const Observation theirs, observe(base, unrefined));
+    result_.unrefined = unrefined.measured;
+    result_.unrefined_change = change(ours, theirs);
+    return {};
+  }
+
+  Status measure(CandidateFile& planned, CandidateFile& stock, CandidateFile& larger, CandidateFile& recoded) {
     BaseRun base(model_.network, evaluation_.windows, memory_budget(settings_) / 8);
-    ASSAY_ASSIGN(const Observation ours, observe(base, planned));
+    ASSAY_ASSIGN(Observation ours, observe(base, planned));
     result_.measured = planned.measured;
     result_.tokens_scored = evaluation_.tokens_scored;
     result_.windows = evaluation_.windows.size();
@@ -321,13 +406,19 @@ class Optimizer {
       result_.change = change(ours, theirs);
       result_.accepted = planned.measured.mean_kl.value < stock.measured.mean_kl.value;
       result_.preset = stock.measured;
-      ASSAY_TRY(guard(planned, stock));
+      ASSAY_ASSIGN(result_.guards, guard(planned, stock));
+      if (!all_passed(result_.guards)) {
+        const bool better = result_.accepted;
+        result_.accepted = false;
+        if (better) ASSAY_TRY(fall_back(base, theirs, planned, stock, ours));
+      }
       if (source_) {
         ASSAY_ASSIGN(const Observation again, observe(base, recoded));
         result_.preset_codes = recoded.measured;
         result_.preset_codes_change = change(again, theirs);
       }
     }
+    ASSAY_TRY(compare_with_unrefined(base, ours, planned.chosen_codes));
     if (preset_ == nullptr && !guards_.empty())
       result_.warnings.emplace_back("no stock preset fits the budget: there is nothing to guard against");
     if (larger_ != nullptr) {
@@ -343,6 +434,11 @@ class Optimizer {
   OpenModel model_;
   std::optional<UnitStore> store_;
   ProbeSet calibration_, evaluation_;
+  WindowSplit split_;                  // of the calibration windows, where the plan is refined
+  std::span<const Window> measuring_;  // those that the table is made on
+  AllocateConstraints constraints_;    // of the table's plan
+  std::vector<NamedPlan> ranked_;      // of the final competition, best first
+  std::unique_ptr<CandidateFile> fallback_;
   std::vector<ProbeSet> guards_;
   std::shared_ptr<const Imatrix> imatrix_;
   ScratchMoments scratch_;

@@ -134,6 +134,20 @@ Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, ui
   return plan;
 }
 
+Result<AllocationRows> allocation_rows(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget,
+                                       const AllocateConstraints& constraints, const OutputRequest& request) {
+  ASSAY_ASSIGN(const PlanProblem problem, PlanProblem::make(checkpoint, table, constraints, request));
+  if (problem.limited()) return fail(ErrorCode::kUsage, {"plan", "has limits beside the file's size", "the file's size alone", ""});
+  AllocationRows made;
+  made.budget = budget > problem.fixed_bytes() ? budget - problem.fixed_bytes() : 0;
+  for (size_t g = 0; g < problem.groups().size(); ++g) {
+    AllocationRow row{problem.table().rows[problem.row_of(g)].name, problem.tensors_of(g), {}, problem.groups()[g]};
+    for (size_t i = 0; i < row.items.size(); ++i) row.types.push_back(problem.type_of(g, i));
+    made.rows.push_back(std::move(row));
+  }
+  return made;
+}
+
 Result<Frontier> plan_frontier(const Checkpoint& checkpoint, const DamageTable& table, const AllocateConstraints& constraints,
                                const OutputRequest& request) {
   ASSAY_ASSIGN(const PlanProblem problem, PlanProblem::make(checkpoint, table, constraints, request));

@@ -96,6 +96,21 @@ struct Plan {
 Result<Plan> allocate(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget, const AllocateConstraints& constraints,
                       const OutputRequest& request, const KnapsackOptions& effort = {});
 
+// What allocate() decides: the rows that have a choice, their types with bytes (padding too) and damages, and what the budget leaves them.
+struct AllocationRow {
+  std::string name;
+  std::vector<std::string> tensors;
+  std::vector<GgmlType> types;
+  KnapsackGroup items;
+};
+struct AllocationRows {
+  std::vector<AllocationRow> rows;
+  uint64_t budget = 0;
+};
+// Errors: those of allocate(), but for budgets; kUsage with limits beside the file's size.
+Result<AllocationRows> allocation_rows(const Checkpoint& checkpoint, const DamageTable& table, uint64_t budget,
+                                       const AllocateConstraints& constraints, const OutputRequest& request);
+
 // The whole size-damage curve: its convex hull, where no recipe of that size is better, from the smallest recipe to the largest. Between
 // two points the straight line is a bound.
 struct FrontierPoint {

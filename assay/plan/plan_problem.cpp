@@ -149,6 +149,12 @@ double PlanProblem::damage_of(const DamageRow& row, const DamageCell& cell) {
   return std::max(0.0, cell.damage);
 }
 
+std::vector<std::string> PlanProblem::tensors_of(size_t group) const {
+  std::vector<std::string> names;
+  for (const TensorInfo* tensor : members_[group]) names.push_back(tensor->name);
+  return names;
+}
+
 bool PlanProblem::gives(const Recipe& recipe, size_t group, size_t item) const {
   return std::all_of(members_[group].begin(), members_[group].end(), [&](const TensorInfo* tensor) {
     const auto found = recipe.types.find(tensor->name);

@@ -29,6 +29,7 @@ class PlanProblem {
   size_t cell_of(size_t group, size_t item) const { return cells_[group][item]; }  // of its row
   GgmlType type_of(size_t group, size_t item) const { return table_.rows[row_of_group_[group]].cells[cells_[group][item]].type; }
 
+  std::vector<std::string> tensors_of(size_t group) const;
   // True if the recipe gives every tensor of the group the item's type.
   bool gives(const Recipe& recipe, size_t group, size_t item) const;
   Recipe recipe_of(const Preset& preset) const;

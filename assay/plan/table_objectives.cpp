@@ -34,6 +34,7 @@ Result<std::vector<DamageTable>> aligned_tables(std::span<const DamageTable> tab
     const DamageTable& table = tables[d];
     if (!first.model_sha256.empty() && !table.model_sha256.empty() && first.model_sha256 != table.model_sha256)
       return differs(names, d, "is of another model");
+    if (table.unit != first.unit) return differs(names, d, "is in " + printable(table.unit) + ", not in " + printable(first.unit));
     DamageTable made = table;
     made.rows.clear();
     for (const DamageRow& row : first.rows) {

@@ -90,6 +90,12 @@ TEST(Schema, EveryCommandsResultFits) {
       {"recipe", "diff q4.gguf reference.gguf --table table.json --model " + model},
       {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +
                        " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K --guard " + calibration + " -o best.gguf"},
+      {"optimize", model + " --like Q3_K_M --calibration " + calibration + " --evaluation " + evaluation +
+                       " --ctx 64 --chunks 4 --types Q2_K,Q4_K,Q6_K --codes nearest --refine 12 --guard-margin 0 --guard " + calibration +
+                       " -o refined.gguf"},
+      {"optimize", model + " --like Q3_K_M --calibration " + calibration + " --evaluation " + evaluation +
+                       " --ctx 64 --chunks 1 --types Q2_K,Q4_K,Q6_K --codes nearest --solver evopress --generations 1 --offspring 4" +
+                       " -o searched.gguf"},
       {"eval", model + " --text " + evaluation + " --chunks 2 --store store"},
       {"status", "--store store --prune 30d"},
       {"export", "--store store"},

@@ -361,6 +361,33 @@ TEST_F(Allocate, RolesThatShareAType) {
 }
 
 // Every point of the curve is what the solver finds at its size, and what lies between is not below the line.
+// The rows as a knapsack of one's own: the same optimum, and the file it makes.
+TEST_F(Allocate, GivesItsRowsToOthers) {
+  AllocateConstraints constraints;
+  constraints.types = {T::kQ2_K, T::kQ4_K, T::kQ6_K};
+  constraints.keep = {{"token_embd", T::kQ6_K}};
+  const uint64_t budget = *budget_bytes(*checkpoint_, {.bpw = 4.5, .size = {}, .like = {}}, {});
+  const auto plan = allocate(*checkpoint_, table(), budget, constraints, {});
+  const auto given = allocation_rows(*checkpoint_, table(), budget, constraints, {});
+  ASSERT_TRUE(plan);
+  ASSERT_TRUE(given);
+  std::vector<KnapsackGroup> groups;
+  for (const AllocationRow& row : given->rows) {
+    EXPECT_NE(row.name, "token_embd.weight");
+    EXPECT_EQ(row.types.size(), row.items.size());
+    groups.push_back(row.items);
+  }
+  const auto solved = solve_knapsack(groups, given->budget);
+  ASSERT_TRUE(solved);
+  Recipe recipe = plan->recipe;
+  for (size_t r = 0; r < groups.size(); ++r)
+    for (const std::string& tensor : given->rows[r].tensors) recipe.types[tensor] = given->rows[r].types[solved->choice[r]];
+  EXPECT_EQ(recipe.types, plan->recipe.types);
+  EXPECT_EQ(output_of(recipe).file_bytes, budget - given->budget + solved->bytes);
+  constraints.device_bytes = {{"ffn", uint64_t{1} << 30}};
+  EXPECT_EQ(allocation_rows(*checkpoint_, table(), budget, constraints, {}).error().code, ErrorCode::kUsage);
+}
+
 TEST_F(Allocate, TheFrontierIsTheHullOfAllPlans) {
   const auto frontier = plan_frontier(*checkpoint_, table(), {}, {});
   ASSERT_TRUE(frontier) << frontier.error().message;
