@@ -214,18 +214,29 @@ inline Json eval_result() {
 
 // Name of a page -> its result.
 inline std::vector<std::pair<std::string, Json>> all_results() {
-  return {{"sweep", envelope("sweep", {{"table", damage_table(6, {"Q2_K", "Q4_K", "Q8_0"})}, {"tokens_scored", 510}, {"windows", 2}})},
-          {"score", envelope("score", score_result())},
-          {"optimize", envelope("optimize", optimize_result())},
-          {"compare", envelope("compare", compare_result())},
-          {"frontier", envelope("plan", frontier_result())},
-          {"plan", envelope("plan", plan_result())},
-          {"probe", envelope("probe", probe_result())},
-          {"study", envelope("study", study_result())},
-          {"eval", envelope("eval", eval_result())},
-          {"unknown", envelope("inspect", {{"architecture", "llama"},
-                                           {"tensors", Json::array({{{"name", "a"}, {"shape", {2, 3}}}, {{"name", "b"}, {"shape", {4}}}})},
-                                           {"types", {{"Q4_K", {{"weights", 10}, {"bytes", 5}}}}}})}};
+  return {
+      {"sweep", envelope("sweep", {{"table", damage_table(6, {"Q2_K", "Q4_K", "Q8_0"})}, {"tokens_scored", 510}, {"windows", 2}})},
+      {"score", envelope("score", score_result())},
+      {"optimize", envelope("optimize", optimize_result())},
+      {"compare", envelope("compare", compare_result())},
+      {"frontier", envelope("plan", frontier_result())},
+      {"plan", envelope("plan", plan_result())},
+      {"probe", envelope("probe", probe_result())},
+      {"study", envelope("study", study_result())},
+      {"eval", envelope("eval", eval_result())},
+      {"moves",
+       envelope(
+           "recipe",
+           {{"first", {{"tensor_bytes", 6000000}, {"bpw", 5.2}, {"types", {{"Q4_K", {{"tensors", 2}, {"weights", 10}, {"bytes", 5}}}}}}},
+            {"second", {{"tensor_bytes", 5000000}, {"bpw", 4.4}, {"types", {{"Q3_K", {{"tensors", 2}, {"weights", 10}, {"bytes", 4}}}}}}},
+            {"bytes", -1000000},
+            {"changes", Json::array({{{"tensor", "blk.0.attn_q.weight"}, {"from", "Q4_K"}, {"to", "Q3_K"}, {"bytes", -100}}})},
+            {"moves", Json::array({{{"role", "attn_q"}, {"layer", 0}, {"tensors", 1}, {"bytes", -100}, {"damage", 0.01}},
+                                   {{"role", "output"}, {"layer", -1}, {"tensors", 1}, {"bytes", 50}, {"damage", -0.001}}})},
+            {"damage", 0.009}})},
+      {"unknown", envelope("inspect", {{"architecture", "llama"},
+                                       {"tensors", Json::array({{{"name", "a"}, {"shape", {2, 3}}}, {{"name", "b"}, {"shape", {4}}}})},
+                                       {"types", {{"Q4_K", {{"weights", 10}, {"bytes", 5}}}}}})}};
 }
 
 }  // namespace assay::examples

@@ -3,7 +3,7 @@ import { scaleOf } from "./colours";
 import { type Child, choice, h } from "./dom";
 import { type FigureOnPage, figure } from "./figure";
 import { interval, number, words } from "./format";
-import { asNumber, asObject, asObjects, asString, isObject, type Json, type JsonObject, type Measured, measured } from "./json";
+import { asNumber, asObject, asObjects, asString, asStrings, isObject, type Json, type JsonObject, type Measured, measured } from "./json";
 import { type MapCell, mapCell, modelMap, outsideBlocks, scaleLegend, type TypeColours } from "./model_map";
 import { type Column, dataTable, measuredColumn } from "./table";
 import { placeOf } from "./tensor_place";
@@ -84,6 +84,7 @@ export function valueMap(title: string, choices: MapChoice[], colours: TypeColou
     controls: [controls],
     draw: (width) => {
       const { cells, scale } = mapped();
+      scaleChoice.hidden = scale?.kind === "diverging";
       legend.replaceChildren(
         ...([scale ? scaleLegend(scale, [words(chosen.name), unit()].filter(Boolean).join(", ")) : null, outsideBlocks(cells)].filter(
           Boolean,
@@ -103,6 +104,19 @@ export function valueMap(title: string, choices: MapChoice[], colours: TypeColou
         ],
       }),
   });
+  // Values of both signs have one scale.
+  const scaleChoice = choice(
+    "Scale",
+    [
+      ["log", "logarithmic"],
+      ["linear", "linear"],
+    ],
+    scaleWish,
+    (wish) => {
+      scaleWish = wish === "log" ? "log" : "linear";
+      onPage.redraw();
+    },
+  );
   const offer = () => {
     const types = typesOf(chosen);
     if (!types.includes(type)) type = types[0] ?? "";
@@ -132,20 +146,7 @@ export function valueMap(title: string, choices: MapChoice[], colours: TypeColou
           },
         ),
       );
-    parts.push(
-      choice(
-        "Scale",
-        [
-          ["log", "logarithmic"],
-          ["linear", "linear"],
-        ],
-        scaleWish,
-        (wish) => {
-          scaleWish = wish === "log" ? "log" : "linear";
-          onPage.redraw();
-        },
-      ),
-    );
+    parts.push(scaleChoice);
     const focused =
       document.activeElement instanceof HTMLSelectElement && controls.contains(document.activeElement) ? document.activeElement : null;
     const index = focused ? [...controls.querySelectorAll("select")].indexOf(focused) : -1;
@@ -213,7 +214,7 @@ export function recipeMap(title: string, recipe: Map<string, string>, colours: T
   for (const type of recipe.values()) counts.set(type, (counts.get(type) ?? 0) + 1);
   return figure({
     title,
-    note: "The deeper the colour, the more bits.",
+    note: "The stronger the colour, the more bits.",
     draw: (width) => modelMap(cells, width),
     below:
       [colours.legend(counts), outsideBlocks(cells)].filter(Boolean).length > 0
@@ -317,6 +318,7 @@ export function columnsOf(rows: JsonObject[]): Column<JsonObject>[] {
   for (const [place, key] of keys.entries()) {
     if (key.endsWith("_ci95") && keys.includes(key.slice(0, -5))) continue;
     if (key === "ci95" && lastNumber !== "") continue;
+    if (key === "tensors" && rows.every((row) => asStrings(row.tensors).join() === asString(row.name))) continue;
     const numeric = rows.some((row) => typeof row[key] === "number");
     if (numeric) lastNumber = key;
     const ends = keys.includes(`${key}_ci95`) ? `${key}_ci95` : keys[place + 1] === "ci95" ? "ci95" : "";

@@ -5,6 +5,7 @@ import { compareView } from "./compare";
 import { optimizeView } from "./optimize";
 import { planView } from "./plan";
 import { evalView, probeView } from "./probe";
+import { recipeView } from "./recipe";
 import { studyView } from "./study";
 import { scoreView, sweepView } from "./tables";
 import type { ViewOf } from "./view";
@@ -15,6 +16,7 @@ const kViews: Record<string, ViewOf> = {
   optimize: optimizeView,
   plan: planView,
   probe: probeView,
+  recipe: recipeView,
   score: scoreView,
   study: studyView,
   sweep: sweepView,
