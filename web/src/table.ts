@@ -100,7 +100,7 @@ export function dataTable<Row>(options: TableOptions<Row>): HTMLElement {
 
 class DataTable {
   readonly element: HTMLElement;
-  private readonly texts: string[];
+  private texts: string[] | null = null; // what the filter sees, made when it is first used
   private readonly numeric: boolean[];
   private shown: number[];
   private sortColumn = -1;
@@ -122,12 +122,6 @@ class DataTable {
     private size: number,
     note?: string,
   ) {
-    this.texts = rows.map((row) =>
-      columns
-        .map((c) => (c.text ? c.text(row) : String(c.value(row) ?? "")))
-        .join("\t")
-        .toLowerCase(),
-    );
     this.numeric = columns.map((c) => c.numeric ?? typeof rows.map((row) => c.value(row)).find((v) => v !== null) === "number");
     this.shown = rows.map((_, index) => index);
     if (this.size === 0) this.size = Number.POSITIVE_INFINITY;
@@ -228,11 +222,22 @@ class DataTable {
     this.select();
   }
 
+  private filterTexts(): string[] {
+    this.texts ??= this.rows.map((row) =>
+      this.columns
+        .map((c) => (c.text ? c.text(row) : String(c.value(row) ?? "")))
+        .join("\t")
+        .toLowerCase(),
+    );
+    return this.texts;
+  }
+
   private select(): void {
     const wanted = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     this.shown = [];
-    this.texts.forEach((text, index) => {
-      if (wanted.every((word) => text.includes(word))) this.shown.push(index);
+    const texts = wanted.length === 0 ? null : this.filterTexts();
+    this.rows.forEach((_, index) => {
+      if (texts === null || wanted.every((word) => texts[index]?.includes(word))) this.shown.push(index);
     });
     const column = this.columns[this.sortColumn];
     if (column) {
