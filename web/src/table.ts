@@ -275,7 +275,8 @@ class DataTable {
     const cells = this.columns.map((column, i) => {
       const value = column.value(row);
       const shown = column.show ? column.show(row) : typeof value === "number" ? number(value) : (value ?? "\u2013");
-      const attributes = { class: this.alignment(i) };
+      const words = typeof value === "string" && !column.show;
+      const attributes = { class: words ? null : this.alignment(i) };
       return i === 0 ? h("th", { scope: "row", ...attributes }, shown) : h("td", attributes, shown);
     });
     return h("tr", { "aria-rowindex": place }, cells);
