@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 BENCH_SHAPE ?= qwen2.5-0.5b
 BENCH_MODELS ?= build/models
 
-.PHONY: help setup build demo test test-all asan bench bench-encode bench-moves bench-text bench-model bench-curvature bench-scores bench-plans bench-codes format tidy clean
+.PHONY: help setup build web demo test test-all asan bench bench-encode bench-moves bench-text bench-model bench-curvature bench-scores bench-plans bench-codes format tidy clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ setup: ## install what is missing (system packages, libtorch)
 build: setup ## the program, at build/release/bin/assay
 	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
 	@cmake --build --preset release --target assay -j $(JOBS)
+
+web: setup ## the page of `assay report` alone (part of `build`), its types and style checked
+	@scripts/build_web.sh --check $(BUILD)/bin/share/report.html
 
 demo: build ## quantize the bundled model to Q4_K_M's size, better than Q4_K_M
 	@mkdir -p build/demo

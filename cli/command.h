@@ -29,7 +29,8 @@ struct Common {
   std::string store;  // "none": nowhere; empty: the default directory
   bool quiet = false;
   bool force = false;
-  std::string json;  // file, or "-" for standard output
+  std::string json;    // file, or "-" for standard output
+  std::string report;  // HTML page; empty: none
 };
 
 // What a command hands back: the machine-readable result and the human one.

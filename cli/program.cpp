@@ -16,6 +16,7 @@
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
 #include "assay/store/prune.h"
+#include "cli/report_file.h"
 #include "cli/terminal_progress.h"
 
 namespace assay::cli {
@@ -39,6 +40,7 @@ void add_common(CLI::App& app, Common& common) {
   app.add_flag("--quiet", common.quiet, "no progress on standard error");
   app.add_flag("--force", common.force, "replace existing output files");
   app.add_option("--json", common.json, "write the result as JSON to a file, or to standard output for '-'");
+  app.add_option("--report", common.report, "write the result as one HTML page (assay report)");
 }
 
 // A library beside the program's own, opened on first use: commands that do not need it never pay for it. `entry` gives its one object.
@@ -63,14 +65,15 @@ Result<TransferFactory*> open_transfers() {
   return open_library<TransferFactory>("libassay_transfer.so", "assay_transfers", "is libcurl installed?");
 }
 
-// The options as given, defaults included; paths of outputs are part of them, --json, --quiet and --threads are not.
+// The options as given, defaults included; paths of outputs are part of them, --json, --report, --quiet and --threads are not.
 Json options_of(const CLI::App& command) {
   Json options = Json::object();
   for (const CLI::Option* option : command.get_options()) {
     const std::string name = option->get_name(false, true);
     if (option->get_lnames().empty() && option->get_positional()) continue;
     const std::string key = option->get_lnames().empty() ? name : option->get_lnames()[0];
-    if (key == "help" || key == "json" || key == "quiet" || key == "threads" || key == "force" || key == "memory" || key == "store")
+    if (key == "help" || key == "json" || key == "report" || key == "quiet" || key == "threads" || key == "force" || key == "memory" ||
+        key == "store")
       continue;
     if (option->count() == 0) continue;
     const auto& values = option->results();
@@ -173,6 +176,9 @@ class Program {
       ASSAY_ASSIGN(context.settings.memory, parse_size(common_.memory));
     }
     context.program = invocation_.program;
+    if (!common_.report.empty() && !only_finished) {
+      ASSAY_TRY(check_report());
+    }
     context.begin = [&](const std::vector<std::string>& inputs) -> Status {
       if (context.settings.store.empty() || only_finished) return {};
       ASSAY_TRY(open_record(inputs, context.settings.store, progress));
@@ -180,6 +186,15 @@ class Program {
       return {};
     };
     return chosen_->run(context);
+  }
+
+  // Before the work, not after it.
+  Status check_report() const {
+    ASSAY_TRY(report_template());
+    std::error_code error;
+    if (!common_.force && fs::exists(common_.report, error))
+      return fail(ErrorCode::kUsage, {"--report", common_.report + " exists", "another name, or --force", ""});
+    return {};
   }
 
   // A store that cannot be written costs the record, not the run.
@@ -251,7 +266,7 @@ class Program {
 
   Status write(const Outcome& outcome, double seconds, std::string& kept) const {
     if (common_.json != "-") std::fputs(outcome.text.c_str(), stdout);
-    if (common_.json.empty() && outcome.report_file.empty() && !log_) return {};
+    if (common_.json.empty() && common_.report.empty() && outcome.report_file.empty() && !log_) return {};
     ASSAY_ASSIGN(Json envelope, report_of(outcome));
     const auto text_of = [](const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; };
     if (log_) kept = text_of(envelope);
@@ -270,6 +285,11 @@ class Program {
     output.inputs = outcome.inputs;
     for (const std::string& path : {common_.json, outcome.report_file})
       if (!path.empty() && path != "-") ASSAY_TRY(write_text_file(path, text, output));
+    if (!common_.report.empty()) {
+      ASSAY_ASSIGN(const std::string page_template, report_template());
+      const ReportSource source{common_.json.empty() || common_.json == "-" ? common_.report : common_.json, text};
+      ASSAY_TRY(write_report(common_.report, page_template, std::span(&source, 1), output));
+    }
     return {};
   }
 

@@ -13,6 +13,7 @@ Run declare_plan(CLI::App& app);
 Run declare_probe(CLI::App& app);
 Run declare_quantize(CLI::App& app);
 Run declare_recipe(CLI::App& app);
+Run declare_report(CLI::App& app);
 Run declare_resume(CLI::App& app);
 Run declare_score(CLI::App& app);
 Run declare_compare(CLI::App& app);
@@ -73,6 +74,10 @@ const std::vector<Command>& all_commands() {
        "  assay recipe convert recipe.txt recipe.yaml --to yaml --model demo/reference-9m\n"
        "  assay recipe diff q4.gguf recipe.txt --model demo/reference-9m --table table.json --figure moved.svg\n",
        declare_recipe},
+      {"report", "results as one HTML page: maps, tables, intervals, verdicts",
+       "  assay report optimize.json compare.json -o report.html\n"
+       "  assay report results/compare -o report.html --figures figures\n",
+       declare_report},
       {"status", "runs of the store: what was asked, how far each is; deletes old work", "  assay status\n  assay status --prune 30d\n",
        declare_status},
       {"resume", "go on with a run that was stopped or killed", "  assay resume\n  assay resume 5f3a9c\n", declare_resume},
