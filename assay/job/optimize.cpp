@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -19,6 +20,7 @@
 #include "assay/job/search_plan.h"
 #include "assay/job/table_rows.h"
 #include "assay/job/unit_store.h"
+#include "assay/plan/allocate_interactions.h"
 #include "assay/plan/quantize_job.h"
 #include "assay/plan/solver.h"
 #include "assay/probe/collect_imatrix.h"
@@ -236,8 +238,9 @@ class Optimizer {
     const ChangeSource nearest(model_.network, imatrix_, ChangeOptions{memory_budget(settings_) / 16, settings_.threads});
     RecipeVariants variants(*model_.network, nearest, source_.get(), memory_budget(settings_) / 8);
     const OutputRequest request = output_request(0);
+    ASSAY_ASSIGN(std::vector<NamedPlan> others, other_plans());
     const RefineInputs inputs{model_,       variants,     split_,  *store_,        measure_options(), table_,
-                              result_.plan, constraints_, request, settings_.seed, other_plans()};
+                              result_.plan, constraints_, request, settings_.seed, std::move(others)};
     ASSAY_ASSIGN(RefinedPlans refined, refine_plan(inputs, options_.refine, options_.refine_regret, progress_));
     refined.report.asked = options_.refine_text;
     result_.refine = std::move(refined.report);
@@ -247,8 +250,31 @@ class Optimizer {
     return {};
   }
 
-  // Plans made in other ways that compete with the refined one: one that minds interactions belongs here.
-  std::vector<NamedPlan> other_plans() const { return {}; }
+  // Plans made in other ways that compete with the refined one: the one that counts interactions. The table's damages may be of other
+  // codes than the terms (refine_table.h): terms are scaled so that their squares follow.
+  Result<std::vector<NamedPlan>> other_plans() const {
+    std::map<std::pair<std::string, GgmlType>, std::vector<float>> terms;
+    for (const CurvatureRow& row : curvature_.rows) {
+      const auto own = std::find_if(table_.rows.begin(), table_.rows.end(), [&](const DamageRow& one) { return one.name == row.tensor; });
+      if (own == table_.rows.end()) continue;
+      for (const CurvatureCell& cell : row.cells) {
+        const auto now = std::find_if(own->cells.begin(), own->cells.end(), [&](const DamageCell& one) { return one.type == cell.type; });
+        if (now == own->cells.end()) continue;
+        const double ratio = cell.damage > 0 ? std::sqrt(std::max(0.0, now->damage) / cell.damage) : 0;
+        std::vector<float>& scaled = terms[{row.tensor, cell.type}];
+        for (const float term : cell.terms) scaled.push_back(static_cast<float>(ratio * static_cast<double>(term)));
+      }
+    }
+    const TermsOf terms_of = [&](const std::string& row, GgmlType type) -> std::span<const float> {
+      const auto found = terms.find({row, type});
+      return found == terms.end() ? std::span<const float>() : found->second;
+    };
+    AllocateConstraints constraints = constraints_;
+    constraints.solver = "exact";
+    ASSAY_ASSIGN(Plan plan, allocate_with_interactions(*model_.checkpoint, table_, terms_of, result_.plan.budget_bytes, constraints,
+                                                       output_request(0)));
+    return std::vector<NamedPlan>{{"interactions", std::move(plan)}};
+  }
 
   // The recipe that a search on measured KL finds, without the table.
   Status search() {
