@@ -184,10 +184,12 @@ AttentionVerdict verdict_of(std::span<const RecoveryPoint> curve, int head_dim, 
     verdict.ours = "partial";
     verdict.sentence = "Partial: no rank is certain to recover 90 %; the best is rank " + std::to_string(best->rank);
   }
-  const bool uninformative = (verdict.beats_random && !*verdict.beats_random) || (verdict.beats_values && !*verdict.beats_values);
+  std::string equalled;  // controls that are as good, as far as their interval can tell
+  if (verdict.beats_random && !*verdict.beats_random) equalled = "random";
+  if (verdict.beats_values && !*verdict.beats_values) equalled += equalled.empty() ? "values" : ", values";
   const std::string at = " at rank " + std::to_string(compared_rank);
-  if (uninformative) {
-    verdict.sentence += "; but not more than an uninformative basis" + at + '.';
+  if (!equalled.empty()) {
+    verdict.sentence += "; but not more than an uninformative basis (" + equalled + ')' + at + '.';
   } else if (verdict.beats_random || verdict.beats_values) {
     verdict.sentence += "; and more than the controls" + at + '.';
   } else {

@@ -74,7 +74,8 @@ void add_energy(const AttentionResult& result, const std::string& subtitle, std:
   figure.x = {"energy kept on evaluated text", "%"};
   figure.y = {"change of perplexity"};
   for (Line& line : lines) figure.series.emplace_back(std::move(line));
-  figure.footnote = "Every mark is a rank. Where curves lie on one another, energy is all that a basis is about.";
+  figure.footnote = "Every mark is a rank; energy on the first " + std::to_string(result.diagnostic_windows) +
+                    " windows. Where curves lie on one another, energy is all that a basis is about.";
   figures.emplace_back("energy", std::move(figure));
 }
 
@@ -114,7 +115,8 @@ void add_map(const AttentionResult& result, const std::string& subtitle, std::ve
   for (const HeadCrystallisation& one : result.heads_map)
     cells.cells.push_back({static_cast<size_t>(one.head), static_cast<size_t>(one.layer), one.ratio});
   figure.series.emplace_back(std::move(cells));
-  figure.footnote = "Fainter is more crystallised; queries from position 16 on.";
+  figure.footnote =
+      "Fainter is more crystallised; queries from position 16 on, of the first " + std::to_string(result.diagnostic_windows) + " windows.";
   figure.height = std::max(300.0, 24.0 * result.layers);
   figures.emplace_back("map", std::move(figure));
 }

@@ -29,6 +29,8 @@ def make(out, demo):
                 # Heads that differ in how peaked they are: queries are larger than a random model's.
                 if "q_norm" in key:
                     p.mul_(2.5)
+                if "attn.c_proj.weight" in key:
+                    p.mul_(4)
                 if "c_attn.weight" in key:
                     p[:, :96].mul_(8)
         model.save_pretrained(out / name)
