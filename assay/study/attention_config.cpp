@@ -175,7 +175,7 @@ Result<std::vector<int>> ranks_of(const AttentionConfig& config, int head_dim) {
   std::sort(ranks.begin(), ranks.end());
   if (ranks.empty() || ranks.back() > head_dim)
     return fail(ErrorCode::kMismatch, {"rank " + std::to_string(ranks.empty() ? 1 : ranks.back()),
-                                       "a head of this model has " + std::to_string(head_dim) + " dimensions",
+                                       "is more than the " + std::to_string(head_dim) + " dimensions of a head of this model",
                                        "ranks from 1 to " + std::to_string(head_dim), "the config of another model?"});
   return ranks;
 }
