@@ -51,7 +51,8 @@ const std::vector<Command>& all_commands() {
        declare_probe, true},
       {"study", "a pre-registered study and its verdict",
        "  assay study qpsa q4.gguf --text demo/evaluation.txt --config studies/qpsa_demo.yaml --quick\n"
-       "  assay study pqi demo/reference-9m --text demo/evaluation.txt --config studies/pqi_demo.yaml --results results/pqi\n",
+       "  assay study pqi demo/reference-9m --text demo/evaluation.txt --config studies/pqi_demo.yaml --results results/pqi\n"
+       "  assay study attention demo/reference-9m --text demo/evaluation.txt --config studies/attention_demo.yaml --quick\n",
        declare_study},
       {"score", "sensitivity scores of every matrix or layer: data-free, activations, curvature",
        "  assay score demo/reference-9m --text demo/calibration.txt --chunks 4\n"

@@ -45,6 +45,10 @@ class TorchEngine final : public Engine {
   Result<StudyPqiResult> study_pqi(const StudyPqiOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::study_pqi(options, settings, progress); });
   }
+  Result<StudyAttentionResult> study_attention(const StudyAttentionOptions& options, const RunSettings& settings,
+                                               Progress& progress) override {
+    return guarded([&] { return assay::study_attention(options, settings, progress); });
+  }
   Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::optimize(options, settings, progress); });
   }

@@ -5,6 +5,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "assay/model/architecture.h"
 #include "assay/model/attention_rules.h"
@@ -18,9 +20,21 @@ at::Tensor attend(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, 
 // `rules`: null for the model's own.
 at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin,
                        const AttentionRules* rules = nullptr);
-// Attention under other rules by plain operators, on any device.
-at::Tensor attend_by_rules(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin,
-                           const AttentionRules& rules);
+// One result for each of `rules`, which share scores, softmax, largest weight and context; each to the bits it has alone.
+std::vector<at::Tensor> attend_under(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin,
+                                     std::span<const AttentionRules* const> rules);
+// The same by plain operators, on any device.
+std::vector<at::Tensor> attend_by_rules(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                        int64_t query_begin, std::span<const AttentionRules* const> rules);
+
+// What whole sequences' queries look at, head by head: no matrix of all queries and keys of all heads is ever there.
+struct AttentionFacts {
+  at::Tensor top;              // int32 [sequences, heads, tokens]: the token with the largest weight, the earliest of equals
+  at::Tensor largest, second;  // float32, the same shape: p_1 and p_2
+  at::Tensor context;          // [sequences * tokens, heads * head_dim]; undefined unless asked for
+  at::Tensor residual;         // context - V_top, the same shape
+};
+AttentionFacts inspect_attention(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool with_context);
 
 // Gradients at q, k and v of attend() over whole sequences (all positions, shapes as there) from g at its result, by our own kernels.
 struct AttentionGradients {

@@ -1,9 +1,11 @@
 // Other rules for what a query head makes of its attention weights p over the values V (methods.md 2.11); the scores are the model's own.
 // top-1: the value with the largest weight, the earliest of equals. top-k: softmax over the k largest scores. low-rank: top-1 plus the
-// projection of what it leaves out, sum_i p_i V_i - V_top, on a given basis. Torch-free.
+// projection of what it leaves out, sum_i p_i V_i - V_top, on the first directions of a basis. Torch-free.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <vector>
 
 namespace assay {
@@ -11,16 +13,17 @@ namespace assay {
 struct HeadRule {
   enum class Kind : uint8_t { kFull, kTop1, kTopK, kLowRank };
   Kind kind = Kind::kFull;
-  int k = 1;                   // kTopK: keys that stay
-  std::vector<float> basis{};  // kLowRank: [rank, head_dim], orthonormal rows
+  int k = 1;                                             // kTopK: keys that stay; kLowRank: directions of the basis in use
+  std::shared_ptr<const std::vector<float>> basis = {};  // kLowRank: orthonormal rows [at least k, head_dim], shared by the ranks
 };
 using AttentionRules = std::vector<HeadRule>;  // one for each query head
 
-// Keeps the k largest of n weights >= 0, the earlier of equals, and sets the others to 0; returns the sum of what is left.
-float keep_largest(float* weights, int64_t n, int k);
+// Whether a rule needs the context sum_i p_i V_i.
+inline bool needs_context(const HeadRule& rule) { return rule.kind == HeadRule::Kind::kFull || rule.kind == HeadRule::Kind::kLowRank; }
+
+// The places of the min(k, n) largest of n weights, largest first, the earlier of equals first.
+void find_largest(const float* weights, int64_t n, int k, std::vector<int64_t>& places);
 // The first of the largest weights.
 int64_t index_of_largest(const float* weights, int64_t n);
-// context [head_dim] under kTop1 and kLowRank; `top`: the value with the largest weight, [head_dim].
-void replace_context(const HeadRule& rule, const float* top, int64_t head_dim, float* context);
 
 }  // namespace assay

@@ -82,8 +82,8 @@ at::Tensor Block::mlp_near(const at::Tensor& x, const MlpValues& base) const {
   return down.add_deviation(round_deviation(activate(own_gate, up.add_deviation(distance, base.up)), base.activated), base.down);
 }
 
-at::Tensor Block::attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens,
-                            int64_t query_begin, int64_t query_end, const AttentionRules* rules) const {
+Block::Heads Block::heads_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens,
+                             int64_t query_begin, int64_t query_end) const {
   const Hyper& hyper = *weights_->hyper;
   const int64_t queries = query_end - query_begin, head_dim = hyper.head_dim;
   at::Tensor queries_by_head = q.reshape({sequences * queries, hyper.heads, head_dim});
@@ -101,17 +101,32 @@ at::Tensor Block::attention(const at::Tensor& q, const at::Tensor& k, const at::
     rope_(queries_by_head, positions_of(sequences, query_begin, query_end).to(q.device()), tables->cos, tables->sin, pairs);
     rope_(keys_by_head, positions_of(sequences, 0, tokens).to(q.device()), tables->cos, tables->sin, pairs);
   }
-  return attend_fast(hyper, queries_by_head.view({sequences, queries, hyper.heads, head_dim}),
-                     keys_by_head.view({sequences, tokens, hyper.kv_heads, head_dim}),
-                     v.reshape({sequences, tokens, hyper.kv_heads, head_dim}), query_begin, rules);
+  return {queries_by_head.view({sequences, queries, hyper.heads, head_dim}),
+          keys_by_head.view({sequences, tokens, hyper.kv_heads, head_dim}), v.reshape({sequences, tokens, hyper.kv_heads, head_dim})};
+}
+
+Block::Heads Block::heads_of_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end) const {
+  const Hyper& hyper = *weights_->hyper;
+  const int64_t q = int64_t{hyper.heads} * hyper.head_dim, kv = int64_t{hyper.kv_heads} * hyper.head_dim;
+  return heads_of(query_rows(qkv.narrow(1, 0, q), sequences, tokens, query_begin, query_end), qkv.narrow(1, q, kv),
+                  qkv.narrow(1, q + kv, kv), sequences, tokens, query_begin, query_end);
+}
+
+at::Tensor Block::attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens,
+                            int64_t query_begin, int64_t query_end, const AttentionRules* rules) const {
+  const Heads heads = heads_of(q, k, v, sequences, tokens, query_begin, query_end);
+  return attend_fast(*weights_->hyper, heads.q, heads.k, heads.v, query_begin, rules);
 }
 
 at::Tensor Block::attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end,
                                   const AttentionRules* rules) const {
-  const Hyper& hyper = *weights_->hyper;
-  const int64_t q = int64_t{hyper.heads} * hyper.head_dim, kv = int64_t{hyper.kv_heads} * hyper.head_dim;
-  return attention(query_rows(qkv.narrow(1, 0, q), sequences, tokens, query_begin, query_end), qkv.narrow(1, q, kv),
-                   qkv.narrow(1, q + kv, kv), sequences, tokens, query_begin, query_end, rules);
+  const Heads heads = heads_of_fused(qkv, sequences, tokens, query_begin, query_end);
+  return attend_fast(*weights_->hyper, heads.q, heads.k, heads.v, query_begin, rules);
+}
+
+std::vector<at::Tensor> Block::attention_under(const Heads& heads, int64_t query_begin,
+                                               std::span<const AttentionRules* const> rules) const {
+  return attend_under(*weights_->hyper, heads.q, heads.k, heads.v, query_begin, rules);
 }
 
 at::Tensor Block::forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear) const {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,16 @@ class Block {
   // The same from one matrix's output [all rows, q | k | v].
   at::Tensor attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end,
                              const AttentionRules* rules = nullptr) const;
+  // What attention() attends with: heads apart, normalized and turned as the model says. q [sequences, queries, heads, head_dim], k and v
+  // [sequences, tokens, kv_heads, head_dim].
+  struct Heads {
+    at::Tensor q, k, v;
+  };
+  Heads heads_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens, int64_t query_begin,
+                 int64_t query_end) const;
+  Heads heads_of_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end) const;
+  // Attention of such heads under several rules (attend_under of attention.h); null: the model's own.
+  std::vector<at::Tensor> attention_under(const Heads& heads, int64_t query_begin, std::span<const AttentionRules* const> rules) const;
 
   // The whole block; `linear` (may be empty) replaces the products.
   at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;

@@ -63,9 +63,14 @@ void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_
 // Makes the edits of child i; asked for just before they are needed, dropped just after.
 using ChildEdits = std::function<Result<BlockEdit>(size_t child)>;
 
+// The rule of child i's attention where it changes nothing before it; null for the others. Such children share one pass over the keys.
+using ChildRules = std::function<std::shared_ptr<const AttentionRules>(size_t child)>;
+
 // Forks `children` children from a parent [rows, d] whose trunk is given; returns their outputs. Bit-equal to run_trunk for each child.
-Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, const at::Tensor& parent,
-                                           const Trunk& trunk, size_t children, const ChildEdits& edit_of, const Trunk* base);
+// contexts: of so many children with rules the attention's results [rows, heads * head_dim] are there at once.
+Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, int64_t contexts,
+                                           const at::Tensor& parent, const Trunk& trunk, size_t children, const ChildEdits& edit_of,
+                                           const ChildRules& rules_of, const Trunk* base);
 
 // The rows of x [sequences * tokens, width] at the shape's query positions.
 at::Tensor query_rows(const at::Tensor& x, const StreamShape& shape);

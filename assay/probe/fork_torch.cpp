@@ -56,11 +56,21 @@ class Forker {
     return t;
   }
 
-  // The children's outputs, all forked from one trunk; they run stacked from their fork onward.
-  std::vector<at::Tensor> fork(const at::Tensor& h, const Trunk& trunk, std::span<const BlockEdit> children) const {
+  // The trunk's attention under several rules.
+  std::vector<at::Tensor> contexts(const Trunk& trunk, std::span<const AttentionRules* const> rules) const {
+    const auto heads =
+        fused_ ? block_.heads_of_fused(trunk.q, shape_.sequences, shape_.tokens, shape_.query_begin, shape_.query_end)
+               : block_.heads_of(trunk.q, trunk.k, trunk.v, shape_.sequences, shape_.tokens, shape_.query_begin, shape_.query_end);
+    return block_.attention_under(heads, shape_.query_begin, rules);
+  }
+
+  // The children's outputs, all forked from one trunk; they run stacked from their fork onward. contexts: of the children whose
+  // attention's result is known; the others' are undefined.
+  std::vector<at::Tensor> fork(const at::Tensor& h, const Trunk& trunk, std::span<const BlockEdit> children,
+                               std::vector<at::Tensor> contexts) const {
     const size_t n = children.size();
     std::vector<at::Tensor> projected(n), middle(n), gate(n), up(n), activated(n), down(n);
-    fork_attention(trunk, children, projected);
+    fork_attention(trunk, children, std::move(contexts), projected);
     const at::Tensor residual = query_rows(h, shape_);
     for (size_t i = 0; i < n; ++i)
       if (projected[i].defined()) middle[i] = residual + projected[i];
@@ -107,11 +117,15 @@ class Forker {
     for (size_t i = 0; i < members.size(); ++i) parts[members[i]] = all.narrow(0, static_cast<int64_t>(i) * rows, rows);
   }
 
-  void fork_attention(const Trunk& trunk, std::span<const BlockEdit> children, Tensors& projected) const {
+  void fork_attention(const Trunk& trunk, std::span<const BlockEdit> children, Tensors context, Tensors& projected) const {
     const size_t n = children.size();
-    Tensors q(n), k(n), v(n), context(n);
+    Tensors q(n), k(n), v(n);
     std::vector<size_t> changed, alike;  // alike: of these, those under the model's own rule
     for (size_t i = 0; i < n; ++i) {
+      if (context[i].defined()) {
+        changed.push_back(i);
+        continue;
+      }
       const BlockEdit& d = children[i];
       q[i] = fused_ ? edited(trunk.q, trunk.x_all, delta(d, Site::kQkv)) : edited(trunk.q, trunk.x_query, delta(d, Site::kQ));
       if (!fused_) {
@@ -276,18 +290,62 @@ void run_stacked(const Block& block, const StreamShape& shape, int64_t rows_per_
   }
 }
 
-Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, const at::Tensor& parent,
-                                           const Trunk& trunk, size_t children, const ChildEdits& edit_of, const Trunk* base) {
+namespace {
+
+// Results of the attention of children that only have another rule, made for some of them at a time.
+class SharedContexts {
+ public:
+  SharedContexts(const Forker& forker, const Trunk& trunk, size_t children, int64_t at_once, const ChildRules& rules_of)
+      : forker_(forker), trunk_(trunk), made_(children), at_once_(static_cast<size_t>(at_once)), rules_of_(rules_of) {}
+
+  // Undefined where the child changes what comes before its attention, or has no rule.
+  at::Tensor take(size_t child) {
+    if (!made_[child].defined()) make_from(child);
+    return std::move(made_[child]);
+  }
+
+ private:
+  void make_from(size_t child) {
+    if (!rules_of_ || !rules_of_(child)) return;
+    std::vector<std::shared_ptr<const AttentionRules>> rules;
+    std::vector<const AttentionRules*> pointers;
+    std::vector<size_t> members;
+    for (; child < made_.size() && members.size() < at_once_; ++child) {
+      auto own = rules_of_(child);
+      if (!own) continue;
+      pointers.push_back(own.get());
+      rules.push_back(std::move(own));
+      members.push_back(child);
+    }
+    std::vector<at::Tensor> contexts = forker_.contexts(trunk_, pointers);
+    for (size_t i = 0; i < members.size(); ++i) made_[members[i]] = std::move(contexts[i]);
+  }
+
+  const Forker& forker_;
+  const Trunk& trunk_;
+  std::vector<at::Tensor> made_;
+  size_t at_once_;
+  const ChildRules& rules_of_;
+};
+
+}  // namespace
+
+Result<std::vector<at::Tensor>> run_forked(const Block& block, const StreamShape& shape, int64_t rows_per_batch, int64_t contexts,
+                                           const at::Tensor& parent, const Trunk& trunk, size_t children, const ChildEdits& edit_of,
+                                           const ChildRules& rules_of, const Trunk* base) {
   const Forker forker(block, shape, base);
+  SharedContexts shared(forker, trunk, children, contexts, rules_of);
   std::vector<at::Tensor> outputs;
   const auto step = static_cast<size_t>(streams_per_batch(shape, rows_per_batch));
   for (size_t begin = 0; begin < children; begin += step) {
     std::vector<BlockEdit> batch;
+    std::vector<at::Tensor> known;
     for (size_t i = begin; i < std::min(begin + step, children); ++i) {
       ASSAY_ASSIGN(BlockEdit edit, edit_of(i));
       batch.push_back(std::move(edit));
+      known.push_back(shared.take(i));
     }
-    auto some = forker.fork(parent, trunk, batch);
+    auto some = forker.fork(parent, trunk, batch, std::move(known));
     std::move(some.begin(), some.end(), std::back_inserter(outputs));
   }
   return outputs;

@@ -199,7 +199,7 @@ struct VariantResolver::State {
                   {edit.basis + ": tensor '" + name + "'", "is " + std::to_string(basis.size(0)) + " by " + std::to_string(basis.size(1)),
                    std::to_string(network->hyper().head_dim) + " by at least " + std::to_string(edit.k), "a basis of another model?"});
     const at::Tensor rows = basis.narrow(1, 0, edit.k).t().contiguous();
-    rule.basis.assign(rows.const_data_ptr<float>(), rows.const_data_ptr<float>() + rows.numel());
+    rule.basis = std::make_shared<const std::vector<float>>(rows.const_data_ptr<float>(), rows.const_data_ptr<float>() + rows.numel());
     return rule;
   }
 };

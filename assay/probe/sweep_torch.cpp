@@ -130,6 +130,13 @@ class Sweep {
                                std::max(shape_.rows(), kMaxBatchRows));
   }
 
+  // Results of one attention under different rules that are held at a time; more gains little.
+  int64_t contexts_at_once() const {
+    constexpr int64_t kMost = 16;
+    const int64_t bytes = 4 * shape_.rows() * int64_t{network_.hyper().heads} * network_.hyper().head_dim;
+    return std::clamp<int64_t>(static_cast<int64_t>(options_.memory / 8) / bytes, 1, kMost);
+  }
+
   Status embed(std::span<const size_t> chosen) {
     const at::Tensor tokens = token_matrix(windows_);
     ASSAY_ASSIGN(const at::Tensor base, network_.embed(tokens));
@@ -164,6 +171,16 @@ class Sweep {
     for (const ResolvedAttention& attention : variant_of(member).attention)
       if (attention.layer == layer) block.attention = attention.rules;
     return block;
+  }
+
+  // The member's rule at this block, if it changes nothing that its attention reads.
+  std::shared_ptr<const AttentionRules> rules_alone(const Member& member, int layer) const {
+    for (const ResolvedEdit& edit : variant_of(member).edits)
+      if (edit.layer == layer && (edit.site == Site::kQ || edit.site == Site::kK || edit.site == Site::kV || edit.site == Site::kQkv))
+        return nullptr;
+    for (const ResolvedAttention& attention : variant_of(member).attention)
+      if (attention.layer == layer) return attention.rules;
+    return nullptr;
   }
 
   // The members of each stream that are due at this block, as streams of their own; the others stay.
@@ -266,8 +283,9 @@ class Sweep {
       }
       const Trunk own = is_base ? *base : run_trunk(block, shape, stream.h, base);
       auto outputs = run_forked(
-          block, shape, rows_per_batch(), stream.h, own, children.size(), [&](size_t child) { return edit_for(children[child][0], layer); },
-          base);
+          block, shape, rows_per_batch(), contexts_at_once(), stream.h, own, children.size(),
+          [&](size_t child) { return edit_for(children[child][0], layer); },
+          [&](size_t child) { return rules_alone(children[child][0], layer); }, base);
       if (!outputs) return fail(std::move(outputs).error());
       for (size_t i = 0; i < children.size(); ++i) step({stream.h, std::move(children[i]), stream.position}, shape, (*outputs)[i], moved);
       if (!unedited.empty()) step({stream.h, std::move(unedited), stream.position}, shape, own.output(), moved);

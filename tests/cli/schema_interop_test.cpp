@@ -72,6 +72,7 @@ TEST(Schema, EveryCommandsResultFits) {
       {"study", "qpsa q4.gguf --text " + evaluation + " --max-tokens 64 --samples-per-matrix 1 --layers 0-3 --k 1 --quick"},
       {"study", "pqi " + model + " --text " + evaluation +
                     " --ctx 32 --chunks 2 --types Q2_K --layers 0-1 --intervals 2 --rules midpoint --results pqi"},
+      {"study", "attention " + model + " --text " + evaluation + " --ctx 32 --chunks 2 --quick --ranks 4 --sets together,alone,heads"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"score", model + " --scores zd,kurt_boost --by layer"},

@@ -193,11 +193,23 @@ TEST_F(SweepVariants, AttentionRulesAgreeWithPlainOperators) {
                    v = at::randn({2, 30, hyper.kv_heads, hyper.head_dim});
   HeadRule low_rank{HeadRule::Kind::kLowRank};
   const at::Tensor basis = std::get<0>(at::linalg_qr(at::randn({hyper.head_dim, 3}))).t().contiguous();
-  low_rank.basis.assign(basis.const_data_ptr<float>(), basis.const_data_ptr<float>() + basis.numel());
-  for (const HeadRule& rule : {HeadRule{}, HeadRule{HeadRule::Kind::kTop1}, HeadRule{HeadRule::Kind::kTopK, 4}, low_rank}) {
-    const AttentionRules rules = rules_of(*network_, rule);
-    const at::Tensor fast = attend_fast(hyper, q, k, v, 10, &rules), plain = attend_by_rules(hyper, q, k, v, 10, rules);
-    EXPECT_LT((fast - plain).abs().max().item<float>(), 5e-6) << static_cast<int>(rule.kind);
+  low_rank.k = 3;
+  low_rank.basis = std::make_shared<const std::vector<float>>(basis.const_data_ptr<float>(), basis.const_data_ptr<float>() + basis.numel());
+  HeadRule one_direction = low_rank;
+  one_direction.k = 1;
+  std::vector<AttentionRules> all;
+  for (const HeadRule& rule : {HeadRule{}, HeadRule{HeadRule::Kind::kTop1}, HeadRule{HeadRule::Kind::kTopK, 4}, low_rank, one_direction,
+                               HeadRule{HeadRule::Kind::kTopK, 2}})
+    all.push_back(rules_of(*network_, rule));
+  all.push_back(rules_of(*network_, low_rank, 1));  // one head of four
+  std::vector<const AttentionRules*> pointers = {nullptr};
+  for (const AttentionRules& rules : all) pointers.push_back(&rules);
+  const std::vector<at::Tensor> together = attend_under(hyper, q, k, v, 10, pointers),
+                                plain = attend_by_rules(hyper, q, k, v, 10, pointers);
+  for (size_t i = 0; i < pointers.size(); ++i) {
+    EXPECT_LT((together[i] - plain[i]).abs().max().item<float>(), 5e-6) << i;
+    // What shares scores and context is what it is alone, bit for bit.
+    EXPECT_TRUE(at::equal(together[i], attend_fast(hyper, q, k, v, 10, pointers[i]))) << i;
   }
   const AttentionRules full = rules_of(*network_, HeadRule{});
   EXPECT_TRUE(at::equal(attend_fast(hyper, q, k, v, 10, &full), attend_fast(hyper, q, k, v, 10)));
@@ -272,6 +284,26 @@ TEST_F(SweepVariants, StackedEqualsAlone) {
   all.push_back({{one_weight(2, Site::kUp, {9, 2, 0.5f})}, steps({0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11})});
   all.push_back({{one_weight(2, Site::kUp, {9, 2, 0.5f})}, {}, {}, {{2, 1}}});
   all.push_back({{}, {}, {{2, "t", std::make_shared<const AttentionRules>(rules_of(*network_, HeadRule{HeadRule::Kind::kTop1}))}}});
+  // Rules that share a pass over the keys, one that cannot, and rules in two blocks.
+  HeadRule low_rank{HeadRule::Kind::kLowRank};
+  const auto d = static_cast<size_t>(network_->hyper().head_dim);
+  std::vector<float> axes(3 * d);
+  for (size_t i = 0; i < 3; ++i) axes[i * d + 5 * i] = 1;
+  low_rank.basis = std::make_shared<const std::vector<float>>(axes);
+  const auto ruled = [&](int layer, const std::string& key, const HeadRule& rule, std::optional<size_t> head = {}) {
+    return ResolvedAttention{layer, key, std::make_shared<const AttentionRules>(rules_of(*network_, rule, head))};
+  };
+  const auto add = [&](std::vector<ResolvedAttention> attention) { all.push_back({{}, {}, std::move(attention)}); };
+  for (const int k : {1, 3}) {
+    low_rank.k = k;
+    add({ruled(2, "low " + std::to_string(k), low_rank)});
+  }
+  add({ruled(2, "top-4", {HeadRule::Kind::kTopK, 4})});
+  add({ruled(2, "head", {HeadRule::Kind::kTop1}, 1)});
+  add({ruled(2, "low 3", low_rank), ruled(5, "low 3", low_rank)});
+  add({ruled(2, "low 3", low_rank), ruled(5, "full", {})});
+  all.push_back({{one_weight(2, Site::kV, {1, 2, 0.5f})}, {}, {ruled(2, "low 3", low_rank)}});
+  all.push_back({{one_weight(2, Site::kUp, {9, 2, 0.5f})}, {}, {ruled(2, "low 3", low_rank)}});
   const auto together = run(all);
   for (size_t v = 0; v < all.size(); ++v) {
     const auto alone = run({all[v]});
