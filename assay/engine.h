@@ -12,6 +12,7 @@
 #include "assay/job/probe_variants.h"
 #include "assay/job/quantize_codes.h"
 #include "assay/job/score_model.h"
+#include "assay/job/study_outliers.h"
 #include "assay/job/study_pqi.h"
 #include "assay/job/study_qpsa.h"
 
@@ -35,6 +36,8 @@ class Engine {
                                                      Progress& progress) = 0;
   virtual Result<StudyQpsaResult> study_qpsa(const StudyQpsaOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<StudyPqiResult> study_pqi(const StudyPqiOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<StudyOutliersResult> study_outliers(const StudyOutliersOptions& options, const RunSettings& settings,
+                                                     Progress& progress) = 0;
   virtual Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) = 0;
 };
 

@@ -20,6 +20,7 @@ struct StudyOptions {
 using StudyRun = std::function<Result<Outcome>(const StudyOptions& options, Context& context)>;
 
 // Adds the options that only this study has.
+StudyRun declare_study_outliers(CLI::App& app);
 StudyRun declare_study_pqi(CLI::App& app);
 StudyRun declare_study_qpsa(CLI::App& app);
 

@@ -45,6 +45,10 @@ class TorchEngine final : public Engine {
   Result<StudyPqiResult> study_pqi(const StudyPqiOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::study_pqi(options, settings, progress); });
   }
+  Result<StudyOutliersResult> study_outliers(const StudyOutliersOptions& options, const RunSettings& settings,
+                                             Progress& progress) override {
+    return guarded([&] { return assay::study_outliers(options, settings, progress); });
+  }
   Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::optimize(options, settings, progress); });
   }
