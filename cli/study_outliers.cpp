@@ -33,9 +33,10 @@ void add_strongest(const OutlierResult& result, std::string& text) {
     std::vector<double> controls;
     for (size_t c = 0; c < row.controls; ++c) controls.push_back(result.rows[row.first_control + c].all.kl);
     table.add({name_of(row.place), std::string(name_of(row.kind)), number(std::abs(row.weight)), number(row.robust_score), text_of(row.kl),
-               number(row.all.tail_kl), fmt::format("{:.2g} %", 100 * row.all.flip_rate), fmt::format("{:+.2g} %", 100 * row.all.ppl_change()),
-               controls.empty() ? "" : number(median(controls)), row.interaction ? text_of(*row.interaction) : "",
-               row.max_stability ? number(*row.max_stability) : "", std::string(name_of(row.label))});
+               number(row.all.tail_kl), fmt::format("{:.2g} %", 100 * row.all.flip_rate),
+               fmt::format("{:+.2g} %", 100 * row.all.ppl_change()), controls.empty() ? "" : number(median(controls)),
+               row.interaction ? text_of(*row.interaction) : "", row.max_stability ? number(*row.max_stability) : "",
+               std::string(name_of(row.label))});
   }
   text += table.text() + "\n";
 }
@@ -82,7 +83,8 @@ void add_edits(const OutlierResult& result, std::string& text) {
     table.add({form, std::to_string(values.size()), number(median(values)), fmt::format("{:.3g} %", 100 * median(recovered[form].first)),
                std::to_string(recovered[form].second)});
   for (const OutlierSet& one : result.sets)
-    table.add({fmt::format("{} {} at once", one.size, one.of), std::to_string(one.size), text_of(one.kl), "I(S) " + text_of(one.interaction), ""});
+    table.add({fmt::format("{} {} at once", one.size, one.of), std::to_string(one.size), text_of(one.kl),
+               "I(S) " + text_of(one.interaction), ""});
   text += table.text() + "\n";
 }
 
@@ -110,9 +112,10 @@ void add_patches(const OutlierResult& result, std::string& text) {
     if (one.layers.size() > 1) next.push_back(one.layers[1].second);
   }
   if (!next.empty())
-    text += fmt::format("patch_all_seed adds delta at every block: of it, {:.3g} too much stands in the stream after the first changed block, "
-                        "{:.4g} after the next (medians)\n",
-                        median(own), median(next));
+    text += fmt::format(
+        "patch_all_seed adds delta at every block: of it, {:.3g} too much stands in the stream after the first changed block, "
+        "{:.4g} after the next (medians)\n",
+        median(own), median(next));
   text += "\n";
 }
 
@@ -170,7 +173,8 @@ std::string text_of(const StudyOutliersResult& study) {
   text += verdicts_text(result.verdicts, result.outcome, result.post_hoc);
   for (const Verdict& verdict : result.verdicts) text += fmt::format("claim \"{}\": {}\n", verdict.criterion.name, judged(verdict.outcome));
   text += fmt::format(
-      "{} prompts, {} tokens scored, {} variants; KL in nats per token, 95 % intervals over {}; noise floor {:.2g}; shares on {} prompts, {} "
+      "{} prompts, {} tokens scored, {} variants; KL in nats per token, 95 % intervals over {}; noise floor {:.2g}; shares on {} prompts, "
+      "{} "
       "tokens\n",
       result.prompts, group_digits(result.tokens), group_digits(result.variants), result.interval, result.noise_floor, result.share_prompts,
       group_digits(result.share_tokens));
@@ -219,7 +223,8 @@ StudyRun declare_study_outliers(CLI::App& app) {
   app.add_option("--imatrix", own->imatrix, "controls are matched on its column statistics too");
   return [=](const StudyOptions& shared, Context& context) -> Result<Outcome> {
     ASSAY_ASSIGN(const StudyOutliersOptions study, prepared(*own, shared, context.common));
-    const std::vector<std::string> inputs = {shared.model, shared.text->path, shared.config, study.config.strata_file, study.config.imatrix};
+    const std::vector<std::string> inputs = {shared.model, shared.text->path, shared.config, study.config.strata_file,
+                                             study.config.imatrix};
     ASSAY_TRY(context.begin(inputs));
     const ResultsDirectory results(shared.results, context.common);
     ASSAY_TRY(results.prepare({"report.json", "report.txt", "weights.csv"}));

@@ -56,7 +56,8 @@ std::vector<double> flat(std::span<const RankedWeight> ranked) {
 Result<std::unique_ptr<OutlierRunner>> OutlierRunner::open(const StudyOutliersOptions& options, const RunSettings& settings,
                                                            Progress& progress) {
   if (settings.compute != Compute::kFloat32)
-    return fail(ErrorCode::kUsage, {"study outliers", "needs float32: single weights change less than bf16 can show", "--compute float32", ""});
+    return fail(ErrorCode::kUsage,
+                {"study outliers", "needs float32: single weights change less than bf16 can show", "--compute float32", ""});
   apply_settings(settings);
   std::unique_ptr<OutlierRunner> runner(new OutlierRunner);
   runner->config_ = options.config;
@@ -71,8 +72,8 @@ Result<std::unique_ptr<OutlierRunner>> OutlierRunner::open(const StudyOutliersOp
   const Network& network = *runner->model_.network;
   ASSAY_ASSIGN(const std::vector<int> layers, layers_of(options.config.layers, runner->layers()));
   for (const TensorInfo& tensor : runner->model_.checkpoint->tensors())
-    if (const int layer = role_of(tensor.name).layer; tensor.n_dims == 2 && std::ranges::count(layers, layer) > 0 &&
-                                                      !edits_of(network, tensor.name, "", {}).empty())
+    if (const int layer = role_of(tensor.name).layer;
+        tensor.n_dims == 2 && std::ranges::count(layers, layer) > 0 && !edits_of(network, tensor.name, "", {}).empty())
       runner->matrices_.push_back(tensor.name);
   runner->block_matrices_ = runner->matrices_.size();
   if (options.config.layers.empty() && network.head_tensor() != network.embedding_tensor())
@@ -82,13 +83,12 @@ Result<std::unique_ptr<OutlierRunner>> OutlierRunner::open(const StudyOutliersOp
   runner->resolver_ = std::make_unique<VariantResolver>(runner->model_.network, *runner->changes_);
   ASSAY_ASSIGN(UnitStore store, UnitStore::open(settings, runner->model_, progress));
   runner->store_ = std::make_unique<UnitStore>(std::move(store));
-  ASSAY_ASSIGN(runner->noise_floor_, assay::noise_floor(*runner->store_, runner->model_, std::span(runner->prompts_.windows).first(1), settings));
+  ASSAY_ASSIGN(runner->noise_floor_,
+               assay::noise_floor(*runner->store_, runner->model_, std::span(runner->prompts_.windows).first(1), settings));
   return runner;
 }
 
-UnitKey OutlierRunner::key(std::string_view kind) const {
-  return store_->key(kind).add("windows", fingerprint(prompts_.windows));
-}
+UnitKey OutlierRunner::key(std::string_view kind) const { return store_->key(kind).add("windows", fingerprint(prompts_.windows)); }
 
 Result<std::string> OutlierRunner::unit(const UnitKey& key, const std::string& name, const std::function<Result<std::string>()>& work) {
   const auto units = store_->units(key);
@@ -137,15 +137,16 @@ Status OutlierRunner::add_super_weights(std::vector<OutlierRow>& rows, OutlierRe
   const Network& network = *model_.network;
   const auto add = [&](int layer, const Coordinate& at, const char* source) -> Status {
     if (layer < 0 || layer >= layers())
-      return fail(ErrorCode::kMismatch, {"super weight", "is of block " + std::to_string(layer),
-                                         "0 to " + std::to_string(layers() - 1), "another model's?"});
+      return fail(ErrorCode::kMismatch,
+                  {"super weight", "is of block " + std::to_string(layer), "0 to " + std::to_string(layers() - 1), "another model's?"});
     OutlierRow row;
     row.kind = Kind::kSuper;
     row.source = source;
     row.place = {network.tensor_name(layer, Site::kDown), at};
     const TensorInfo* info = model_.checkpoint->find(row.place.tensor);
     if (info == nullptr || at.row >= info->rows() || at.column >= info->row_length())
-      return fail(ErrorCode::kMismatch, {"super weight " + name_of(row.place), "is not in the matrix", "a row and a column of it", "another model's?"});
+      return fail(ErrorCode::kMismatch,
+                  {"super weight " + name_of(row.place), "is not in the matrix", "a row and a column of it", "another model's?"});
     const bool known = std::any_of(rows.begin(), rows.end(), [&](const OutlierRow& one) { return one.place == row.place; });
     if (!known) rows.push_back(std::move(row));
     return {};
@@ -240,8 +241,7 @@ Status OutlierRunner::add_controls(std::vector<OutlierRow>& rows, const std::vec
     options.magnitude = config_.match_magnitude;
     options.seed = config_.seed;
     for (const size_t target : own)
-      for (const Control& control :
-           facts.controls(index_of(rows[target].place.at, info->row_length()), config_.controls, used, options)) {
+      for (const Control& control : facts.controls(index_of(rows[target].place.at, info->row_length()), config_.controls, used, options)) {
         used.insert(control.index);
         OutlierRow row;
         row.kind = Kind::kControl;
@@ -278,9 +278,8 @@ Result<std::vector<MeasuredVariant>> OutlierRunner::measure(std::span<const Vari
   std::vector<size_t> order(variants.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const auto tensor_of = [&](size_t v) { return variants[v].weights.empty() ? std::string() : variants[v].weights[0].tensor; };
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return std::pair(tensor_of(a), hashes[a]) < std::pair(tensor_of(b), hashes[b]);
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return std::pair(tensor_of(a), hashes[a]) < std::pair(tensor_of(b), hashes[b]); });
   const ModelShape shape(model_.network->hyper(), model_.checkpoint->tensors());
   std::vector<NamedVariant> named;
   std::map<std::string, size_t> places;

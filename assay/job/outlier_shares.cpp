@@ -203,7 +203,8 @@ class Shares {
                                             "another of share_types", "rows not divisible?"});
     if (!fit.left_out.empty()) result_.notes.push_back(note_of(fit, type));
     tensors_ = fit.tensors;
-    ASSAY_ASSIGN(far_, stored_at(type, tensors_, [&](const std::string& tensor, GgmlType) { return runner_.changes().stored(tensor, type); }));
+    ASSAY_ASSIGN(far_,
+                 stored_at(type, tensors_, [&](const std::string& tensor, GgmlType) { return runner_.changes().stored(tensor, type); }));
     return {};
   }
 
@@ -221,15 +222,17 @@ class Shares {
     (void)losses;
     TopWeights by_path(most());
     const double ts[] = {kMiddle};
-    ASSAY_ASSIGN(const PathGradients gradients,
-                 path_gradients(path, ts, [&](size_t, size_t matrix, std::span<const float> change, std::span<const float> gradient) -> Status {
-                   const uint32_t number = numbers_.at(tensors_[matrix]);
-                   for (size_t i = 0; i < change.size(); ++i)
-                     by_path.add(number, i, static_cast<double>(change[i]) * static_cast<double>(gradient[i]));
-                   return {};
-                 }));
+    ASSAY_ASSIGN(
+        const PathGradients gradients,
+        path_gradients(path, ts, [&](size_t, size_t matrix, std::span<const float> change, std::span<const float> gradient) -> Status {
+          const uint32_t number = numbers_.at(tensors_[matrix]);
+          for (size_t i = 0; i < change.size(); ++i)
+            by_path.add(number, i, static_cast<double>(change[i]) * static_cast<double>(gradient[i]));
+          return {};
+        }));
     for (size_t m = 0; m < gradients.matrices.size(); ++m)
-      if (gradients.matrices[m].tensor != tensors_[m]) return fail(ErrorCode::kInternal, "study outliers: matrices of the path in another order");
+      if (gradients.matrices[m].tensor != tensors_[m])
+        return fail(ErrorCode::kInternal, "study outliers: matrices of the path in another order");
     PayloadWriter writer;
     write(writer, fisher.error);
     write(writer, fisher.curvature);
@@ -269,12 +272,12 @@ class Shares {
   Status of_type(GgmlType type) {
     ASSAY_TRY(quantize(type));
     const std::string type_name = find_type(type)->name;
-    const UnitKey key = runner_.store().key("outliers share lists").add("windows", fingerprint(gradient_)).add("type", type_name).add("k", most());
+    const UnitKey key =
+        runner_.store().key("outliers share lists").add("windows", fingerprint(gradient_)).add("type", type_name).add("k", most());
     std::string of;
     for (const std::string& tensor : tensors_) of += tensor + ",";
     runner_.progress().stage("best weights at " + type_name, 1);
-    ASSAY_ASSIGN(const std::string payload,
-                 runner_.unit(key, of + std::to_string(config_.seed), [&] { return make_gradient_lists(); }));
+    ASSAY_ASSIGN(const std::string payload, runner_.unit(key, of + std::to_string(config_.seed), [&] { return make_gradient_lists(); }));
     PayloadReader reader(payload);
     std::vector<Selected> lists = {outliers_};
     lists.push_back({"error", 0, read_places(reader)});
@@ -332,8 +335,7 @@ class Shares {
       if (row.selection == "controls") controls[row.k].push_back(own);
       if (row.selection == "outliers") outliers[row.k] = own;
     }
-    for (const auto& [k, own] : controls)
-      result_.excesses.push_back({type, k, excess_of(observed[0], outliers.at(k), own, config_.seed)});
+    for (const auto& [k, own] : controls) result_.excesses.push_back({type, k, excess_of(observed[0], outliers.at(k), own, config_.seed)});
     std::move(rows.begin(), rows.end(), std::back_inserter(result_.shares));
     result_.damages.push_back(std::move(damage));
   }

@@ -36,8 +36,8 @@ Result<Deltas> deltas_of(OutlierRunner& runner, std::span<const Window> windows,
   options.deltas = [&](size_t variant, int layer, const at::Tensor& delta) { deltas[variant][layer].push_back(delta.to(at::kCPU)); };
   UninterruptedProgress progress(runner.progress());
   for (const Window& window : windows)
-    ASSAY_TRY(run_sweep(*runner.model().network, {&window, 1}, resolved, options,
-                        [](size_t, size_t, std::span<const PositionObservation>) {}, progress));
+    ASSAY_TRY(run_sweep(
+        *runner.model().network, {&window, 1}, resolved, options, [](size_t, size_t, std::span<const PositionObservation>) {}, progress));
   return deltas;
 }
 

@@ -78,12 +78,11 @@ class OutlierStudy {
   // Variants of the stages; what is not known yet counts with its most.
   uint64_t planned_further(uint64_t candidates) const {
     const uint64_t strongest = std::min(config_.strongest, candidates), taken_apart = strongest * (1 + config_.controls);
-    uint64_t pairs = 2 * 2 * candidates, patches = strongest * (3 + config_.ranks.size() + static_cast<uint64_t>(runner_.layers())) + strongest * 3;
+    uint64_t pairs = 2 * 2 * candidates,
+             patches = strongest * (3 + config_.ranks.size() + static_cast<uint64_t>(runner_.layers())) + strongest * 3;
     return pairs + 2 * config_.sets.size() + taken_apart * (config_.scales.size() + 4) + patches;
   }
-  uint64_t planned_shares() const {
-    return config_.share_types.size() * (1 + config_.share_k.size() * (4 + config_.share_controls));
-  }
+  uint64_t planned_shares() const { return config_.share_types.size() * (1 + config_.share_k.size() * (4 + config_.share_controls)); }
 
   Status plan() {
     uint64_t super = 0;
@@ -92,17 +91,20 @@ class OutlierStudy {
     const uint64_t single = rows().size() + candidates * config_.controls, more = planned_further(candidates), shares = planned_shares();
     const uint64_t all = single + more + shares;
     if (all > config_.variants)
-      return fail(ErrorCode::kUsage, {"study outliers", "plans " + group_digits(all) + " variants", "at most " + group_digits(config_.variants),
-                                      "fewer of robust, walk, controls or strongest, or more variants in the config"});
+      return fail(ErrorCode::kUsage,
+                  {"study outliers", "plans " + group_digits(all) + " variants", "at most " + group_digits(config_.variants),
+                   "fewer of robust, walk, controls or strongest, or more variants in the config"});
     ASSAY_ASSIGN(const double speed, runner_.speed(rows()));
     constexpr double kDense = 4;  // a whole quantized model costs so many single edits
     uint64_t tokens = 0;
     for (const Window& window : runner_.prompts().windows) tokens += window.tokens.size();
-    const double seconds = static_cast<double>(tokens) * (static_cast<double>(single + more) + kDense * static_cast<double>(shares) / 2) / speed;
-    runner_.progress().log(fmt::format(
-        "plan: at most {} variants ({} single weights, {} pairs, doses, edits and patches, {} quantized models) on {} prompts of {} tokens; "
-        "about {:.0f} minutes",
-        all, single, more, shares, runner_.prompts().windows.size(), tokens, std::ceil(seconds / 60)));
+    const double seconds =
+        static_cast<double>(tokens) * (static_cast<double>(single + more) + kDense * static_cast<double>(shares) / 2) / speed;
+    runner_.progress().log(
+        fmt::format("plan: at most {} variants ({} single weights, {} pairs, doses, edits and patches, {} quantized models) on {} prompts "
+                    "of {} tokens; "
+                    "about {:.0f} minutes",
+                    all, single, more, shares, runner_.prompts().windows.size(), tokens, std::ceil(seconds / 60)));
     return {};
   }
 
@@ -220,7 +222,8 @@ class OutlierStudy {
       OutlierPatch& patch = result_.patches[i];
       fill(patch.row, patches_[i], patch.kl, patch.recovery);
       if (patch.form == "first" && patch.kl.value > result_.noise_floor)
-        result_.notes.push_back(name_of(rows()[patch.row].place) + ": the full patch at the first changed block leaves more than the floor");
+        result_.notes.push_back(name_of(rows()[patch.row].place) +
+                                ": the full patch at the first changed block leaves more than the floor");
     }
     return {};
   }
@@ -281,7 +284,8 @@ class OutlierStudy {
       for (const double scale : config_.scales)
         if (scale != 0 && scale != 1) doses_.push_back({row, scale, later(scaled(rows()[row].place, scale))});
     }
-    std::stable_sort(doses_.begin(), doses_.end(), [](const Dose& a, const Dose& b) { return std::pair(a.row, a.scale) < std::pair(b.row, b.scale); });
+    std::stable_sort(doses_.begin(), doses_.end(),
+                     [](const Dose& a, const Dose& b) { return std::pair(a.row, a.scale) < std::pair(b.row, b.scale); });
   }
   void finish_doses() {
     for (const Dose& dose : doses_) {
@@ -375,7 +379,7 @@ class OutlierStudy {
   const OutlierConfig& config_;
   const TextInput& text_;
   std::vector<MeasuredVariant> alone_;  // by row
-  std::vector<Variant> further_;  // what is measured beyond zeroing single weights
+  std::vector<Variant> further_;        // what is measured beyond zeroing single weights
   std::vector<Pair> pairs_;
   std::vector<Set> sets_;
   std::vector<Dose> doses_;

@@ -34,7 +34,8 @@ class SuperWeights final : public PassScore {
 
   // One round, and one more for each that is found.
   double estimate(const PassRun& run) const override {
-    return static_cast<double>(kSuperWeightRounds) * static_cast<double>(kSuperWeightTokens) / static_cast<double>(run.windows[0].tokens.size());
+    return static_cast<double>(kSuperWeightRounds) * static_cast<double>(kSuperWeightTokens) /
+           static_cast<double>(run.windows[0].tokens.size());
   }
 
   Result<PassRows> rows(const PassRun& run) const override {
@@ -55,7 +56,8 @@ class SuperWeights final : public PassScore {
       made.notes.push_back(fmt::format("super weight at layer {:.0f}, row {:.0f}, column {:.0f} of ffn_down: {:g}", found[i], found[i + 1],
                                        found[i + 2], found[i + 3]));
     if (found.empty()) made.notes.push_back(fmt::format("no super weight: no block has a spike beyond {:g} in both", kSuperWeightSpike));
-    if (rounds == kSuperWeightRounds) made.notes.push_back(fmt::format("the search ended after {} rounds: there may be more", kSuperWeightRounds));
+    if (rounds == kSuperWeightRounds)
+      made.notes.push_back(fmt::format("the search ended after {} rounds: there may be more", kSuperWeightRounds));
     return made;
   }
 

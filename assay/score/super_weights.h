@@ -13,8 +13,8 @@
 
 namespace assay {
 
-inline constexpr size_t kSuperWeightTokens = 16;  // of the prompt that are used
-inline constexpr double kSuperWeightSpike = 50;   // the source's
+inline constexpr size_t kSuperWeightTokens = 16;    // of the prompt that are used
+inline constexpr double kSuperWeightSpike = 50;     // the source's
 inline constexpr uint64_t kSuperWeightRounds = 16;  // at most
 
 struct SuperWeight {

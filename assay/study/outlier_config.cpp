@@ -18,11 +18,39 @@ constexpr size_t kLongestText = 4096, kMostItems = 1000;
 constexpr uint64_t kMostWeights = 1'000'000, kMostRestored = 4'000'000;  // a kept unit holds three lists of them
 constexpr double kLeastShare = 0.01;
 
-constexpr std::string_view kKeys[] = {
-    "name",        "strata_file",     "strata",        "prompts_per_stratum", "max_tokens", "layers",      "super_weights",  "spike",    "robust",
-    "walk",        "under",           "under_kl",      "under_ppl",           "controls",   "match_magnitude", "imatrix",    "strongest", "scales",
-    "spread_radius", "channel_scale", "spreadable",    "ranks",               "sets",       "tail",        "tracked_prompts", "thresholds",
-    "share_types", "share_k",         "share_controls", "variants",           "criteria",   "seed",        "rfic"};
+constexpr std::string_view kKeys[] = {"name",
+                                      "strata_file",
+                                      "strata",
+                                      "prompts_per_stratum",
+                                      "max_tokens",
+                                      "layers",
+                                      "super_weights",
+                                      "spike",
+                                      "robust",
+                                      "walk",
+                                      "under",
+                                      "under_kl",
+                                      "under_ppl",
+                                      "controls",
+                                      "match_magnitude",
+                                      "imatrix",
+                                      "strongest",
+                                      "scales",
+                                      "spread_radius",
+                                      "channel_scale",
+                                      "spreadable",
+                                      "ranks",
+                                      "sets",
+                                      "tail",
+                                      "tracked_prompts",
+                                      "thresholds",
+                                      "share_types",
+                                      "share_k",
+                                      "share_controls",
+                                      "variants",
+                                      "criteria",
+                                      "seed",
+                                      "rfic"};
 
 // Optional keys of one object, each with its limits; the first fault is kept.
 class Reader {

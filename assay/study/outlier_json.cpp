@@ -115,7 +115,10 @@ Json further_json(const OutlierResult& result) {
     for (const auto& [layer, part] : one.layers) layers.push_back({{"layer", layer}, {"added_again", part}});
     overshoots.push_back({{"weight", one.row}, {"layers", std::move(layers)}});
   }
-  return {{"sets", std::move(sets)}, {"doses", std::move(doses)}, {"edits", std::move(edits)}, {"patches", std::move(patches)},
+  return {{"sets", std::move(sets)},
+          {"doses", std::move(doses)},
+          {"edits", std::move(edits)},
+          {"patches", std::move(patches)},
           {"overshoot", std::move(overshoots)}};
 }
 
@@ -199,7 +202,7 @@ Json to_json(const OutlierResult& result) {
 }
 
 std::string to_csv(const OutlierResult& result) {
-  constexpr const char* kMetrics[] = {"n_tokens",   "mean_kl",     "tail_cvar_kl", "top_token_flip_rate", "mean_logit_margin_change",
+  constexpr const char* kMetrics[] = {"n_tokens",    "mean_kl",     "tail_cvar_kl", "top_token_flip_rate", "mean_logit_margin_change",
                                       "teacher_ppl", "student_ppl", "delta_ppl",    "relative_ppl_change"};
   std::string csv =
       "index,kind,source,under,listed,label,tensor,layer,role,row,column,weight,robust_score,row_norm,column_norm,activation,target,"
@@ -212,8 +215,9 @@ std::string to_csv(const OutlierResult& result) {
   for (size_t i = 0; i < result.rows.size(); ++i) {
     const OutlierRow& row = result.rows[i];
     const auto optional_number = [](const std::optional<double>& value) { return value ? number(*value) : std::string(); };
-    std::string line = fmt::format("{},{},{},{},{},{},{},{},{},{},{}", i, name_of(row.kind), row.source, row.under, row.listed,
-                                   name_of(row.label), quoted(row.place.tensor), row.layer, row.role, row.place.at.row, row.place.at.column);
+    std::string line =
+        fmt::format("{},{},{},{},{},{},{},{},{},{},{}", i, name_of(row.kind), row.source, row.under, row.listed, name_of(row.label),
+                    quoted(row.place.tensor), row.layer, row.role, row.place.at.row, row.place.at.column);
     for (const double value : {row.weight, row.robust_score, row.row_norm, row.column_norm, row.activation}) line += "," + number(value);
     line += "," + (row.target ? std::to_string(*row.target) : "") + "," + number(row.match_distance) + "," + number(row.kl.low) + "," +
             number(row.kl.high) + (row.below_floor ? ",true" : ",false");

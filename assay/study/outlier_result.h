@@ -73,7 +73,7 @@ struct OutlierDose {
 };
 struct OutlierEdit {
   size_t row = 0;
-  std::string form;   // "spread", "row scaled", "row zeroed", "column zeroed"
+  std::string form;  // "spread", "row scaled", "row zeroed", "column zeroed"
   Interval kl;
   Interval recovery;  // (KL zeroed - KL) / KL zeroed
   bool recovered = false;
@@ -95,9 +95,9 @@ struct OutlierOvershoot {
 struct OutlierShare {
   std::string type, selection;  // "outliers", "controls", "curvature", "path", "error"
   uint64_t k = 0;
-  uint64_t draw = 0;    // of controls
-  Interval kl;          // with the k restored
-  Interval share;       // (KL - KL restored) / KL
+  uint64_t draw = 0;     // of controls
+  Interval kl;           // with the k restored
+  Interval share;        // (KL - KL restored) / KL
   double nll_share = 0;  // the same of the change of the loss
 };
 struct OutlierDamage {

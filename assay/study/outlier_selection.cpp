@@ -91,14 +91,16 @@ MatrixFacts::MatrixFacts(std::span<const float> values, uint64_t rows, uint64_t 
 double MatrixFacts::distance(uint64_t target, uint64_t other, bool magnitude) const {
   const uint64_t columns = column_norms_.size();
   const uint64_t row = target / columns, column = target % columns, r = other / columns, c = other % columns;
-  double distance = std::fabs(row_norms_[r] - row_norms_[row]) / row_unit_ + std::fabs(column_norms_[c] - column_norms_[column]) / column_unit_;
+  double distance =
+      std::fabs(row_norms_[r] - row_norms_[row]) / row_unit_ + std::fabs(column_norms_[c] - column_norms_[column]) / column_unit_;
   if (magnitude)
     distance += std::fabs(std::fabs(static_cast<double>(values_[other])) - std::fabs(static_cast<double>(values_[target]))) / weight_unit_;
   if (!activations_.empty()) distance += std::fabs(activations_[c] - activations_[column]) / activation_unit_;
   return distance;
 }
 
-std::vector<Control> MatrixFacts::controls(uint64_t target, size_t count, const std::set<uint64_t>& used, const MatchOptions& options) const {
+std::vector<Control> MatrixFacts::controls(uint64_t target, size_t count, const std::set<uint64_t>& used,
+                                           const MatchOptions& options) const {
   TopWeights nearest(count);
   const auto consider = [&](uint64_t index) {
     if (index != target && !used.contains(index)) nearest.add(0, index, -distance(target, index, options.magnitude));

@@ -1,5 +1,5 @@
-// What zeroing single weights of random GPT-2 and Qwen3 checkpoints does - KL, tail KL, flips, margins, perplexity - equals what transformers
-// says in float64; planted weights head the robust list, for both layouts of weights.
+// What zeroing single weights of random GPT-2 and Qwen3 checkpoints does - KL, tail KL, flips, margins, perplexity - equals what
+// transformers says in float64; planted weights head the robust list, for both layouts of weights.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -22,7 +22,8 @@ const std::vector<std::string> kPackages = {"transformers", "tokenizers"};
 TEST(StudyOutliersInterop, SingleWeightsAgainstTransformers) {
   const std::filesystem::path directory = std::filesystem::path(testing::TempDir()) / "assay-outliers-interop";
   std::filesystem::remove_all(directory);
-  const auto models = interop::run_python(kPackages, "outlier_metrics.py", {"make", directory.string(), ASSAY_SOURCE_DIR "/demo/reference-9m"});
+  const auto models =
+      interop::run_python(kPackages, "outlier_metrics.py", {"make", directory.string(), ASSAY_SOURCE_DIR "/demo/reference-9m"});
   ASSERT_EQ(models.exit_code, 0) << models.output;
   for (const std::string kind : {"qwen3", "gpt2"}) {
     StudyOutliersOptions options;
@@ -50,9 +51,9 @@ TEST(StudyOutliersInterop, SingleWeightsAgainstTransformers) {
       request["prompts"].push_back(window.tokens);
     for (const OutlierRow& row : rows) request["weights"].push_back({row.place.tensor, row.place.at.row, row.place.at.column});
     std::ofstream(directory / "request.json") << request;
-    const auto checked = interop::run_python(
-        kPackages, "outlier_metrics.py",
-        {"check", options.model, (directory / "request.json").string(), (directory / "result.json").string()});
+    const auto checked =
+        interop::run_python(kPackages, "outlier_metrics.py",
+                            {"check", options.model, (directory / "request.json").string(), (directory / "result.json").string()});
     ASSERT_EQ(checked.exit_code, 0) << checked.output;
     const auto answers = nlohmann::json::parse(std::ifstream(directory / "result.json"));
     ASSERT_EQ(answers.size(), rows.size());
@@ -76,8 +77,7 @@ TEST(StudyOutliersInterop, SingleWeightsAgainstTransformers) {
       EXPECT_NEAR(ours.flip_rate, theirs["flip_rate"].get<double>(), 1.01 / static_cast<double>(ours.tokens)) << who;  // one tie
       EXPECT_NEAR(ours.margin_change, theirs["margin_change"].get<double>(), kMargin) << who;
       EXPECT_NEAR(ours.ppl_base / theirs["ppl_base"].get<double>(), 1, 1e-5) << who;
-      EXPECT_NEAR(ours.ppl_change(), change, 5e-6 + 1e-3 * std::fabs(change))
-          << who;
+      EXPECT_NEAR(ours.ppl_change(), change, 5e-6 + 1e-3 * std::fabs(change)) << who;
     }
   }
   std::filesystem::remove_all(directory);

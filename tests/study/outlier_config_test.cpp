@@ -27,7 +27,8 @@ TEST(OutlierConfig, ShippedConfigsAreReadAndSayTheDefaults) {
 
 TEST(OutlierConfig, EachFaultIsNamedAndItsControlReads) {
   const auto good = parse(
-      "{strata: [code], max_tokens: 64, layers: 0-1, super_weights: [{layer: 1, row: 2, column: 3}], spike: 0, robust: 4, walk: 8, under: 2, "
+      "{strata: [code], max_tokens: 64, layers: 0-1, super_weights: [{layer: 1, row: 2, column: 3}], spike: 0, robust: 4, walk: 8, under: "
+      "2, "
       "controls: 1, match_magnitude: false, scales: [0.5], ranks: [1], sets: [2], tail: 0.1, thresholds: {quiet_kl: 0.001}, "
       "share_types: [Q4_0], share_k: [10, 1], rfic: {ruleset: B}, criteria: [{name: a, statistic: b, at_least: 1}]}");
   ASSERT_TRUE(good) << good.error().message;
