@@ -47,7 +47,8 @@ TEST(StudyOutliersInterop, SingleWeightsAgainstTransformers) {
     nlohmann::json request = {{"tail", config.tail}, {"prompts", nlohmann::json::array()}, {"weights", nlohmann::json::array()}};
     const auto checkpoint = Checkpoint::open(options.model);
     const auto tokenizer = Tokenizer::from_metadata((*checkpoint)->metadata());
-    for (const Window& window : make_prompt_windows(builtin_prompts(), *tokenizer, config.max_tokens, 1)->windows)
+    const auto prompts = make_prompt_windows(builtin_prompts(), *tokenizer, config.max_tokens, 1);
+    for (const Window& window : prompts->windows)
       request["prompts"].push_back(window.tokens);
     for (const OutlierRow& row : rows) request["weights"].push_back({row.place.tensor, row.place.at.row, row.place.at.column});
     std::ofstream(directory / "request.json") << request;
