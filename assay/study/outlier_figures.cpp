@@ -1,5 +1,7 @@
 #include "assay/study/outlier_figures.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -24,28 +26,31 @@ Figure empty_figure(const std::string& title, const std::string& subtitle) {
 std::string short_name(const OutlierResult& result, size_t row) { return name_of(result.rows[row].place); }
 
 void add_doses(const OutlierResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
-  std::map<size_t, Line> lines;
+  // Smaller weights and larger ones are lines of their own: at 1 the KL is 0, which a log axis cannot show.
+  std::map<std::pair<size_t, bool>, Line> lines;
   std::map<double, std::vector<double>> controls;
   for (const OutlierDose& one : result.doses) {
+    if (one.scale == 1) continue;
     if (result.rows[one.row].kind == Kind::kControl) {
       controls[one.scale].push_back(one.kl.value);
-      continue;
+    } else {
+      lines[{one.row, one.scale > 1}].points.push_back({one.scale, one.kl.value, range_of(one.kl)});
     }
-    lines[one.row].points.push_back({one.scale, one.kl.value, range_of(one.kl)});
   }
   if (lines.empty()) return;
   Figure figure = empty_figure("Dose and response", subtitle);
   figure.x = {"weight, times its value"};
   figure.y = {"KL divergence", "nats per token", AxisScale::kLog10};
-  for (auto& [row, line] : lines) {
-    line.name = short_name(result, row);
+  for (auto& [place, line] : lines) {
+    line.name = short_name(result, place.first);
     std::sort(line.points.begin(), line.points.end(), [](const LinePoint& a, const LinePoint& b) { return a.x < b.x; });
     figure.series.emplace_back(std::move(line));
   }
-  if (!controls.empty()) {
+  for (const bool larger : {false, true}) {
     Line line{"median of their controls", {}};
-    for (const auto& [scale, values] : controls) line.points.push_back({scale, median(values), {}});
-    figure.series.emplace_back(std::move(line));
+    for (const auto& [scale, values] : controls)
+      if (scale > 1 == larger) line.points.push_back({scale, median(values), {}});
+    if (!line.points.empty()) figure.series.emplace_back(std::move(line));
   }
   figure.footnote = "at 1 nothing is changed";
   figures.emplace_back("dose_response", std::move(figure));
@@ -120,11 +125,20 @@ void add_controls(const OutlierResult& result, const std::string& subtitle, std:
   figures.emplace_back("controls", std::move(figure));
 }
 
+// Restoring what looks best one by one can take the model further away than quantization did: such points would hide all others.
+constexpr double kLeastShown = -0.1;
+
 void add_shares(const OutlierResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
   for (const OutlierDamage& damage : result.damages) {
     std::map<std::string, Line> lines;
+    std::string beyond;
     for (const OutlierShare& one : result.shares) {
       if (one.type != damage.type || one.draw > 0) continue;
+      if (one.share.value < kLeastShown) {
+        beyond +=
+            fmt::format("{}{}, k = {}: {:.0f} %", beyond.empty() ? "further below: " : "; ", one.selection, one.k, 100 * one.share.value);
+        continue;
+      }
       Line& line = lines[one.selection];
       line.name = one.selection;
       const PlotRange band{100 * one.share.low, 100 * one.share.high};
@@ -136,6 +150,7 @@ void add_shares(const OutlierResult& result, const std::string& subtitle, std::v
     figure.y = {"share of the damage", "%"};
     for (auto& [name, line] : lines) figure.series.emplace_back(std::move(line));
     figure.references.push_back({ReferenceKind::kHorizontal, 1, "1 %"});
+    figure.footnote = beyond;
     figures.emplace_back("shares_" + damage.type, std::move(figure));
   }
 }

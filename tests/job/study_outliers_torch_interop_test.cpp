@@ -48,8 +48,7 @@ TEST(StudyOutliersInterop, SingleWeightsAgainstTransformers) {
     const auto checkpoint = Checkpoint::open(options.model);
     const auto tokenizer = Tokenizer::from_metadata((*checkpoint)->metadata());
     const auto prompts = make_prompt_windows(builtin_prompts(), *tokenizer, config.max_tokens, 1);
-    for (const Window& window : prompts->windows)
-      request["prompts"].push_back(window.tokens);
+    for (const Window& window : prompts->windows) request["prompts"].push_back(window.tokens);
     for (const OutlierRow& row : rows) request["weights"].push_back({row.place.tensor, row.place.at.row, row.place.at.column});
     std::ofstream(directory / "request.json") << request;
     const auto checked =
