@@ -13,6 +13,7 @@
 #include "assay/job/quantize_codes.h"
 #include "assay/job/score_model.h"
 #include "assay/job/study_attention.h"
+#include "assay/job/study_outliers.h"
 #include "assay/job/study_pqi.h"
 #include "assay/job/study_qpsa.h"
 
@@ -38,6 +39,8 @@ class Engine {
   virtual Result<StudyPqiResult> study_pqi(const StudyPqiOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<StudyAttentionResult> study_attention(const StudyAttentionOptions& options, const RunSettings& settings,
                                                        Progress& progress) = 0;
+  virtual Result<StudyOutliersResult> study_outliers(const StudyOutliersOptions& options, const RunSettings& settings,
+                                                     Progress& progress) = 0;
   virtual Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) = 0;
 };
 

@@ -47,26 +47,30 @@ std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome o
 
 Run declare_study(CLI::App& app) {
   auto options = std::make_shared<StudyOptions>();
-  app.add_option("study", options->name, "which study: qpsa, pqi or attention")
+  app.add_option("study", options->name, "which study: qpsa, pqi, attention or outliers")
       ->required()
-      ->check(CLI::IsMember({"qpsa", "pqi", "attention"}));
+      ->check(CLI::IsMember({"qpsa", "pqi", "attention", "outliers"}));
   app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--config", options->config, "protocol and criteria (studies/*.yaml)");
   app.add_flag("--quick", options->quick, "minutes instead of a quarter of an hour: fewer samples, windows, types");
   app.add_option("--layers", options->layers, "only these, e.g. 0-5,9");
   app.add_option("--results", options->results,
                  "directory, made if need be, for the report (report.json), the tables (report.txt), rankings and figures");
-  options->text = add_text_options(app);
+  options->text = add_text_options(app, false);
+  app.add_option("--text,-f", options->text->path, std::string(kTextHelp) + "; outliers brings its own prompts");
   auto studies = std::make_shared<std::vector<Study>>();
   studies->push_back(declared(app, "qpsa", declare_study_qpsa));
   studies->push_back(declared(app, "pqi", declare_study_pqi));
   studies->push_back(declared(app, "attention", declare_study_attention));
+  studies->push_back(declared(app, "outliers", declare_study_outliers));
   return [=](Context& context) -> Result<Outcome> {
     for (const Study& study : *studies)
       for (const CLI::Option* const option : study.own)
         if (study.name != options->name && option->count() > 0)
           return fail(ErrorCode::kUsage,
                       {option->get_name(), "belongs to the study " + study.name, "the study asked for is " + options->name, ""});
+    if (options->text->path.empty() && options->name != "outliers")
+      return fail(ErrorCode::kUsage, {"study " + options->name, "has no text", "--text FILE", ""});
     const auto chosen = std::find_if(studies->begin(), studies->end(), [&](const Study& study) { return study.name == options->name; });
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_TRY(locate_text(options->text->path, context));

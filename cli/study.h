@@ -21,6 +21,7 @@ using StudyRun = std::function<Result<Outcome>(const StudyOptions& options, Cont
 
 // Adds the options that only this study has.
 StudyRun declare_study_attention(CLI::App& app);
+StudyRun declare_study_outliers(CLI::App& app);
 StudyRun declare_study_pqi(CLI::App& app);
 StudyRun declare_study_qpsa(CLI::App& app);
 

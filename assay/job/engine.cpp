@@ -49,6 +49,10 @@ class TorchEngine final : public Engine {
                                                Progress& progress) override {
     return guarded([&] { return assay::study_attention(options, settings, progress); });
   }
+  Result<StudyOutliersResult> study_outliers(const StudyOutliersOptions& options, const RunSettings& settings,
+                                             Progress& progress) override {
+    return guarded([&] { return assay::study_outliers(options, settings, progress); });
+  }
   Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::optimize(options, settings, progress); });
   }

@@ -25,9 +25,19 @@ struct MeasureOptions {
 
 using ObservedVariants = std::vector<std::vector<WindowSums>>;  // [variant][window], or segment after segment
 
+// The same with the KL of every scored position, window after window, for tails.
+struct ObservedPositions {
+  ObservedVariants sums;
+  std::vector<std::vector<float>> kl;  // [variant][position], nats
+};
+
 // Units: one window, and as many variants as a minute of a small model takes.
 Result<ObservedVariants> measure_variants(const OpenModel& model, std::span<const Window> windows, std::span<const NamedVariant> variants,
                                           UnitStore& store, const MeasureOptions& options, Progress& progress);
+
+// The same; options.segment does not apply.
+Result<ObservedPositions> measure_positions(const OpenModel& model, std::span<const Window> windows, std::span<const NamedVariant> variants,
+                                            UnitStore& store, const MeasureOptions& options, Progress& progress);
 
 // Multiplications by weights of one variant on these windows, in runs of the whole unedited model: the part of the blocks and the head that
 // its own stream goes through.

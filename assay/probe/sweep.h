@@ -59,10 +59,15 @@ struct ResolvedVariant {
   std::vector<ResolvedPatch> patches{};
 };
 
+// Sees what a variant changed in the residual stream, after each block that it runs in the model's order: its stream less the unedited
+// model's, [windows * tokens, d]; after the last block at scored positions only. Variants still identical to the model are not reported.
+using DeltaObserver = std::function<void(size_t variant, int layer, const at::Tensor& delta)>;
+
 struct SweepOptions {
   uint64_t memory = uint64_t{2} << 30;  // bytes for streams and logits (weights are the network's own budget)
   // Positions where a changed model's logits are not finite count as a uniform prediction, and as not finite, instead of failing.
   bool allow_non_finite = false;
+  DeltaObserver deltas = {};  // may be empty
 };
 
 // All windows of a call have one length and one scored range.

@@ -107,6 +107,7 @@ class Sweep {
       for (int layer = 0; layer < network_.hyper().layers; ++layer) {
         if (progress_.interrupted()) return fail(ErrorCode::kInterrupted, "sweep: interrupted between blocks");
         ASSAY_TRY(visit(layer));
+        if (options_.deltas) report_deltas(layer);
       }
     return finish();
   }
@@ -357,6 +358,23 @@ class Sweep {
     }
     return fail(ErrorCode::kUnsupported, {"residual patch after block " + std::to_string(layer), "the unedited model is not there then",
                                           "blocks in the model's own order", ""});
+  }
+
+  void report_deltas(int layer) const {
+    const auto in_order = [&](const Member& member) { return member.is_base() || !variant_of(member).steps; };
+    const auto done = static_cast<size_t>(layer) + 1;
+    const auto base = std::find_if(streams_.begin(), streams_.end(),
+                                   [&](const Stream& stream) { return stream.carries_base() && stream.position == done; });
+    if (base == streams_.end()) return;
+    for (const Stream& stream : streams_) {
+      if (stream.carries_base() || stream.position != done) continue;
+      at::Tensor delta;
+      for (const Member& member : stream.members) {
+        if (member.unpatched || !in_order(member)) continue;
+        if (!delta.defined()) delta = stream.h - base->h;
+        options_.deltas(member.variant, layer, delta);
+      }
+    }
   }
 
   // A model whose weights are broken is named by its first broken block.

@@ -73,6 +73,7 @@ TEST(Schema, EveryCommandsResultFits) {
       {"study", "pqi " + model + " --text " + evaluation +
                     " --ctx 32 --chunks 2 --types Q2_K --layers 0-1 --intervals 2 --rules midpoint --results pqi"},
       {"study", "attention " + model + " --text " + evaluation + " --ctx 32 --chunks 2 --quick --ranks 4 --sets together,alone,heads"},
+      {"study", "outliers " + model + " --config outliers.yaml --layers 0-1 --quick --results outliers"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"score", model + " --scores zd,kurt_boost --by layer"},
@@ -104,6 +105,8 @@ TEST(Schema, EveryCommandsResultFits) {
   };
   std::ofstream(scratch / "kld_results.csv") << "QTYPE,blk.0.attn_q.weight,blk.3.ffn_up.weight\nq3_K,0.01,0.02\nq6_K,0.002,0.005\n";
   std::ofstream(scratch / "group0.csv") << "QTYPE,group0\nq3_K,0.3\nq6_K,0.05\n";
+  std::ofstream(scratch / "outliers.yaml") << "{strata: [chat, math], max_tokens: 16, robust: 3, walk: 4, controls: 1, strongest: 1, "
+                                              "scales: [2], sets: [2], share_types: [Q4_K], share_k: [1, 100]}";
   std::vector<std::string> arguments = {kSchema};
   std::set<std::string> covered;
   int number = 0;
