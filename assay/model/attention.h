@@ -5,9 +5,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 
 #include "assay/model/architecture.h"
 #include "assay/model/attention_rules.h"
+#include "assay/model/token_tree.h"
 
 namespace assay {
 
@@ -18,6 +20,11 @@ at::Tensor attend(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, 
 // `rules`: null for the model's own.
 at::Tensor attend_fast(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin,
                        const AttentionRules* rules = nullptr);
+// The same over packed trees (token_tree.h), each branch after its stem: q [rows, heads, head_dim], all rows or the wanted ones; k, v
+// [rows, kv_heads, head_dim], all. A stem's keys are laid out once for all its branches. Bit for bit what attend_fast() gives of stem and
+// branch as a sequence, where that has our own kernels.
+at::Tensor attend_trees(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::span<const TokenTree> trees,
+                        bool wanted);
 // Attention under other rules by plain operators, on any device.
 at::Tensor attend_by_rules(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t query_begin,
                            const AttentionRules& rules);
