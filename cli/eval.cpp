@@ -3,6 +3,7 @@
 #include "assay/base/text.h"
 #include "assay/probe/llama_table.h"
 #include "cli/command.h"
+#include "cli/eval_tasks.h"
 #include "cli/table.h"
 
 namespace assay::cli {
@@ -73,6 +74,15 @@ void add_comparison(const Observation& seen, const EvaluateResult& evaluated, ui
   table.add({"mean, RMS of delta p", fmt::format("{:.3f}, {:.3f}", 100 * seen.mean_dp(), 100 * seen.rms_dp()), "", "% points"});
 }
 
+// Items are scored, or a text is.
+Status check_tasks(const EvaluateOptions& options, const TextOptions& text, const EvalTasks& tasks) {
+  for (const CLI::Option* const option : tasks.own)
+    if (!tasks.wanted() && option->count() > 0) return fail(ErrorCode::kUsage, {option->get_name(), "needs --tasks", "", ""});
+  if (tasks.wanted() && (!text.path.empty() || !options.stored_base.empty() || !options.save_logits.empty()))
+    return fail(ErrorCode::kUsage, "eval: --tasks goes without --text, --kl-divergence-base and --save-all-logits: two runs");
+  return {};
+}
+
 }  // namespace
 
 Run declare_eval(CLI::App& app) {
@@ -84,10 +94,17 @@ Run declare_eval(CLI::App& app) {
   app.add_option("--save-all-logits", options->save_logits,
                  "write the model's logits to this file (llama.cpp's format, 16 bits per logit)");
   auto text = add_text_options(app, false);
-  app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed with --kl-divergence-base");
-  return [options, text](Context& context) -> Result<Outcome> {
+  app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed with --kl-divergence-base or --tasks");
+  auto tasks = add_task_options(app);
+  return [options, text, tasks](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(check_tasks(*options, *text, *tasks));
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_TRY(locate_model(options->base, context));
+    if (tasks->wanted()) {
+      tasks->options.model = options->model;
+      tasks->options.base = options->base;
+      return run_eval_tasks(*tasks, context);
+    }
     ASSAY_TRY(locate_text(text->path, context));
     options->text = {text->path, text->windows};
     options->force = context.common.force;

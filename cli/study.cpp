@@ -47,7 +47,7 @@ std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome o
 
 Run declare_study(CLI::App& app) {
   auto options = std::make_shared<StudyOptions>();
-  app.add_option("study", options->name, "which study: qpsa or pqi")->required()->check(CLI::IsMember({"qpsa", "pqi"}));
+  app.add_option("study", options->name, "which study: qpsa, pqi or proxies")->required()->check(CLI::IsMember({"qpsa", "pqi", "proxies"}));
   app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--config", options->config, "protocol and criteria (studies/*.yaml)");
   app.add_flag("--quick", options->quick, "minutes instead of a quarter of an hour: fewer samples, windows, types");
@@ -58,6 +58,7 @@ Run declare_study(CLI::App& app) {
   auto studies = std::make_shared<std::vector<Study>>();
   studies->push_back(declared(app, "qpsa", declare_study_qpsa));
   studies->push_back(declared(app, "pqi", declare_study_pqi));
+  studies->push_back(declared(app, "proxies", declare_study_proxies));
   return [=](Context& context) -> Result<Outcome> {
     for (const Study& study : *studies)
       for (const CLI::Option* const option : study.own)
