@@ -66,7 +66,8 @@ std::string text_of(const ProxiesResult& result) {
                       result.post_hoc ? " The criterion was changed after the first measurement: post hoc." : "");
   text += fmt::format(
       "refuted: Spearman of some proxy is at least {:g} by its whole interval, over items and over models, wide enough for {} proxies at "
-      "once;\nsupported: every proxy's interval ends below that; else underpowered. Positive: more damage by the proxy, more on tasks.\n"
+      "once;\nsupported: every proxy's interval ends below that, at a reliability of 0.5 or more; else underpowered. Positive: more damage "
+      "by the proxy, more on tasks.\n"
       "detectable rho: found with 80 % power at the one-sided 5 % level, by the number of models; reliability: of the outcome's ranks, "
       "from "
       "two\nhalves of the items; mild: models with at most the median KL\n",

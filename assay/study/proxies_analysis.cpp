@@ -229,7 +229,7 @@ class Analysis {
       together.push_back(one.together);
       result_.correlations.push_back(std::move(one));
     }
-    claim.verdict = decide(together, options_.predicts);
+    claim.verdict = decide(together, options_.predicts, claim.reliability);
     result_.claims.push_back(std::move(claim));
   }
 
@@ -274,8 +274,8 @@ ItemDamage damage_of(std::span<const ItemScore> base, std::span<const ItemScore>
   return damage;
 }
 
-ClaimOutcome decide(std::span<const std::optional<Pair>> together, double predicts) {
-  bool all_below = !together.empty();
+ClaimOutcome decide(std::span<const std::optional<Pair>> together, double predicts, std::optional<double> reliability) {
+  bool all_below = !together.empty() && reliability && *reliability >= kLeastReliability;
   for (const std::optional<Pair>& one : together) {
     if (one && one->first >= predicts) return ClaimOutcome::kRefuted;
     all_below = all_below && one && one->second < predicts;

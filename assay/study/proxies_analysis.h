@@ -31,7 +31,9 @@ struct ProxiesOptions {
 // Outcomes and intervals of the variants (proxies are there already), correlations, reliability, claims, verdict.
 void conclude(ProxiesResult& result, std::span<const ItemDamage> damage, const ItemLayout& layout, const ProxiesOptions& options);
 
-// A claim's verdict from the intervals that hold together, one per proxy; an empty one decides nothing.
-ClaimOutcome decide(std::span<const std::optional<std::pair<double, double>>> together, double predicts);
+// A claim's verdict from the intervals that hold together, one per proxy; an empty one decides nothing. An outcome whose ranks are mostly
+// noise cannot be ranked by anything: below this reliability, or without one, nothing is supported.
+inline constexpr double kLeastReliability = 0.5;
+ClaimOutcome decide(std::span<const std::optional<std::pair<double, double>>> together, double predicts, std::optional<double> reliability);
 
 }  // namespace assay

@@ -58,7 +58,8 @@ enum class ClaimOutcome : uint8_t { kSupported, kRefuted, kUnderpowered };
 std::string_view name_of(ClaimOutcome outcome);
 
 // "Proxies do not predict tasks" for one outcome and group. Refuted: some proxy's interval that holds together with the others' (over items
-// and over variants) lies at or above `predicts`. Supported: every proxy's ends below it. Else underpowered.
+// and over variants) lies at or above `predicts`. Supported: every proxy's ends below it, and the outcome itself ranks the models reliably
+// (kLeastReliability). Else underpowered.
 struct ProxyClaim {
   TaskOutcome outcome = TaskOutcome::kMargin;
   VariantGroupKind group = VariantGroupKind::kAll;

@@ -104,12 +104,16 @@ TEST(ProxiesAnalysis, NoiseInItemsShowsInIntervalsAndReliability) {
 
 TEST(ProxiesAnalysis, VerdictsNeedWholeIntervals) {
   using P = std::optional<std::pair<double, double>>;
-  const auto verdict = [](std::vector<P> together) { return decide(together, 0.5); };
+  const auto verdict = [](std::vector<P> together, std::optional<double> reliability = 0.9) { return decide(together, 0.5, reliability); };
   EXPECT_EQ(verdict({P({0.6, 0.9}), P({-0.1, 0.2})}), ClaimOutcome::kRefuted);
   EXPECT_EQ(verdict({P({0.1, 0.4}), P({-0.1, 0.2})}), ClaimOutcome::kSupported);
   EXPECT_EQ(verdict({P({0.1, 0.6}), P({-0.1, 0.2})}), ClaimOutcome::kUnderpowered);
   EXPECT_EQ(verdict({P({0.1, 0.4}), P()}), ClaimOutcome::kUnderpowered);
   EXPECT_EQ(verdict({}), ClaimOutcome::kUnderpowered);
+  // Noise agrees with nothing, and proves nothing; what is predicted in spite of it is.
+  EXPECT_EQ(verdict({P({0.1, 0.4}), P({-0.1, 0.2})}, 0.1), ClaimOutcome::kUnderpowered);
+  EXPECT_EQ(verdict({P({0.1, 0.4}), P({-0.1, 0.2})}, std::nullopt), ClaimOutcome::kUnderpowered);
+  EXPECT_EQ(verdict({P({0.6, 0.9}), P({-0.1, 0.2})}, 0.1), ClaimOutcome::kRefuted);
 }
 
 TEST(ProxiesAnalysis, DamageIsBaseLessModel) {

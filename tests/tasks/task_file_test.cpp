@@ -5,6 +5,8 @@
 
 #include <fstream>
 
+#include "assay/base/random.h"
+
 namespace assay {
 namespace {
 
@@ -98,6 +100,26 @@ TEST(TaskFile, IsBounded) {
   EXPECT_EQ(whole->name, "assay-tasks-bounded");
   limits.file_bytes = kChoices.size();
   EXPECT_FALSE(read_tasks(path, limits));
+}
+
+// Any bytes: items or an error, never more.
+TEST(TaskFile, SurvivesDamagedFiles) {
+  const std::string whole[] = {kChoices + "\n" + kChoices, kPartial, kText + kText};
+  size_t refused = 0;
+  for (uint64_t trial = 0; trial < 3000; ++trial) {
+    CounterRandom random(9, trial);
+    std::string text = whole[trial % 3];
+    for (uint64_t i = 0; i <= trial % 4; ++i) text[random.next_below(text.size())] = static_cast<char>(random.next_below(256));
+    if (trial % 5 == 0) text.resize(random.next_below(text.size()));
+    const auto parsed = parse_tasks(text, "f");
+    if (!parsed) {
+      ++refused;
+      EXPECT_EQ(parsed.error().code, ErrorCode::kBadInput);
+      continue;
+    }
+    for (const TaskItem& item : parsed->items) EXPECT_LT(item.gold, item.options());
+  }
+  EXPECT_GT(refused, 1000u);
 }
 
 TEST(TaskFile, ClustersItemsWithOneFirstLine) {
