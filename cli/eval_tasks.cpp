@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "assay/base/text.h"
 #include "assay/file/atomic_writer.h"
 #include "assay/tasks/lm_eval_results.h"
@@ -170,6 +172,9 @@ std::shared_ptr<EvalTasks> add_task_options(CLI::App& app) {
 
 Result<Outcome> run_eval_tasks(const EvalTasks& tasks, Context& context) {
   const EvaluateTasksOptions& options = tasks.options;
+  std::error_code error;  // before the work, not after it
+  if (!tasks.lm_eval_json.empty() && !context.common.force && std::filesystem::exists(tasks.lm_eval_json, error))
+    return fail(ErrorCode::kUsage, {"--lm-eval-json", tasks.lm_eval_json + " exists", "another file, or --force", ""});
   Outcome outcome;
   outcome.inputs = {options.model, options.base};
   outcome.inputs.insert(outcome.inputs.end(), options.tasks.begin(), options.tasks.end());

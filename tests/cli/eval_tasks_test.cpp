@@ -55,6 +55,7 @@ TEST(EvalTasksCommand, RefusesWhatCannotBeScored) {
       {demo + "--tasks " + good + " --text demo/evaluation.txt", 64, "--tasks goes without --text"},
       {demo + "--text demo/evaluation.txt --limit 3", 64, "--limit needs --tasks"},
       {demo + "--tasks " + good + " --bos sometimes", 64, "--bos"},
+      {demo + "--tasks " + good + " --lm-eval-json " + good, 64, "exists"},
   };
   for (const auto& [arguments, code, words] : cases) {
     const auto done = cli_test::run(arguments + " --store none --quiet");
