@@ -6,6 +6,7 @@
 
 #include "assay/job/compare.h"
 #include "assay/job/evaluate.h"
+#include "assay/job/evaluate_tasks.h"
 #include "assay/job/make_imatrix.h"
 #include "assay/job/make_table.h"
 #include "assay/job/optimize.h"
@@ -15,6 +16,7 @@
 #include "assay/job/study_attention.h"
 #include "assay/job/study_outliers.h"
 #include "assay/job/study_pqi.h"
+#include "assay/job/study_proxies.h"
 #include "assay/job/study_qpsa.h"
 
 namespace assay {
@@ -27,6 +29,8 @@ class Engine {
   // Hash of the program's own bytes: finished units are found again by the build that made them.
   virtual Result<std::string> code_version() const = 0;
   virtual Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<EvaluateTasksResult> evaluate_tasks(const EvaluateTasksOptions& options, const RunSettings& settings,
+                                                     Progress& progress) = 0;
   virtual Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<MakeTableResult> measure_table(const MakeTableOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual std::vector<ScoreInfo> score_infos() = 0;
@@ -41,6 +45,7 @@ class Engine {
                                                        Progress& progress) = 0;
   virtual Result<StudyOutliersResult> study_outliers(const StudyOutliersOptions& options, const RunSettings& settings,
                                                      Progress& progress) = 0;
+  virtual Result<StudyProxiesResult> study_proxies(const StudyProxiesOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) = 0;
 };
 

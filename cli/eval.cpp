@@ -5,6 +5,7 @@
 #include "assay/file/lm_eval.h"
 #include "assay/probe/llama_table.h"
 #include "cli/command.h"
+#include "cli/eval_tasks.h"
 #include "cli/table.h"
 
 namespace assay::cli {
@@ -76,7 +77,7 @@ void add_comparison(const Observation& seen, const EvaluateResult& evaluated, ui
 }
 
 // Task scores of others, read before anything is run: a broken file costs nothing.
-Result<std::vector<std::pair<std::string, TaskResults>>> read_tasks(const std::vector<std::string>& paths) {
+Result<std::vector<std::pair<std::string, TaskResults>>> read_lm_eval(const std::vector<std::string>& paths) {
   std::vector<std::pair<std::string, TaskResults>> files;
   for (const std::string& path : paths) {
     ASSAY_ASSIGN(const std::string text, read_text_file(path));
@@ -86,7 +87,7 @@ Result<std::vector<std::pair<std::string, TaskResults>>> read_tasks(const std::v
   return files;
 }
 
-void add_tasks(const std::vector<std::pair<std::string, TaskResults>>& files, Outcome& outcome) {
+void add_lm_eval(const std::vector<std::pair<std::string, TaskResults>>& files, Outcome& outcome) {
   if (files.empty()) return;
   Json list = Json::array();
   Table table({"task", "metric", "value", "standard error", "samples", "model"});
@@ -112,6 +113,15 @@ void add_tasks(const std::vector<std::pair<std::string, TaskResults>>& files, Ou
   outcome.text += "\ntask scores, by lm-evaluation-harness\n" + table.text();
 }
 
+// Items are scored, or a text is.
+Status check_tasks(const EvaluateOptions& options, const TextOptions& text, const EvalTasks& tasks) {
+  for (const CLI::Option* const option : tasks.own)
+    if (!tasks.wanted() && option->count() > 0) return fail(ErrorCode::kUsage, {option->get_name(), "needs --tasks", "", ""});
+  if (tasks.wanted() && (!text.path.empty() || !options.stored_base.empty() || !options.save_logits.empty()))
+    return fail(ErrorCode::kUsage, "eval: --tasks goes without --text, --kl-divergence-base and --save-all-logits: two runs");
+  return {};
+}
+
 }  // namespace
 
 Run declare_eval(CLI::App& app) {
@@ -123,14 +133,21 @@ Run declare_eval(CLI::App& app) {
                  "format makes");
   app.add_option("--save-all-logits", options->save_logits,
                  "write the model's logits to this file (llama.cpp's format, 16 bits per logit)");
-  auto tasks = std::make_shared<std::vector<std::string>>();
-  app.add_option("--lm-eval", *tasks, "results of lm-evaluation-harness (JSON), repeatable: their task scores are told beside");
+  auto others = std::make_shared<std::vector<std::string>>();
+  app.add_option("--lm-eval", *others, "results of lm-evaluation-harness (JSON), repeatable: their task scores are told beside");
   auto text = add_text_options(app, false);
-  app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed with --kl-divergence-base");
-  return [options, text, tasks](Context& context) -> Result<Outcome> {
-    ASSAY_ASSIGN(const auto task_files, read_tasks(*tasks));
+  app.add_option("--text,-f", text->path, std::string(kTextHelp) + "; not needed with --kl-divergence-base or --tasks");
+  auto tasks = add_task_options(app);
+  return [options, text, tasks, others](Context& context) -> Result<Outcome> {
+    ASSAY_TRY(check_tasks(*options, *text, *tasks));
+    ASSAY_ASSIGN(const auto task_files, read_lm_eval(*others));
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_TRY(locate_model(options->base, context));
+    if (tasks->wanted()) {
+      tasks->options.model = options->model;
+      tasks->options.base = options->base;
+      return run_eval_tasks(*tasks, context);
+    }
     ASSAY_TRY(locate_text(text->path, context));
     options->text = {text->path, text->windows};
     options->force = context.common.force;
@@ -169,7 +186,7 @@ Run declare_eval(CLI::App& app) {
           "{:.3g}), of the {}'s logits\n",
           evaluated.format_floor->kl, evaluated.format_floor->plain, evaluated.floor_of_base ? "base" : "model");
     }
-    add_tasks(task_files, outcome);
+    add_lm_eval(task_files, outcome);
     if (evaluated.noise_floor) outcome.text += fmt::format("noise floor of these options: {:.2g} nats per token\n", *evaluated.noise_floor);
     if (evaluated.comparison) add_llama_table(*evaluated.comparison, json, outcome.text);
     return outcome;

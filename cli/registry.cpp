@@ -29,8 +29,10 @@ const std::vector<Command>& all_commands() {
        "best.gguf\n",
        declare_optimize},
       {"inspect", "what is in a model file", "  assay inspect model.gguf --tensors\n", declare_inspect},
-      {"eval", "perplexity; with --base also KL divergence, flips and tails",
-       "  assay eval best.gguf --base demo/reference-9m --text demo/evaluation.txt\n", declare_eval, false, true},
+      {"eval", "perplexity, or accuracy on tasks; with --base also KL divergence, flips and tails, or paired changes",
+       "  assay eval best.gguf --base demo/reference-9m --text demo/evaluation.txt\n"
+       "  assay eval best.gguf --base demo/reference-9m --tasks piqa.jsonl hellaswag.txt\n",
+       declare_eval, false, true},
       {"imatrix", "importance matrix in llama.cpp's formats",
        "  assay imatrix demo/reference-9m --text demo/calibration.txt -o imatrix.gguf\n", declare_imatrix},
       {"quantize", "write a GGUF from a preset or a recipe",
@@ -52,7 +54,9 @@ const std::vector<Command>& all_commands() {
       {"study", "a pre-registered study and its verdict",
        "  assay study qpsa q4.gguf --text demo/evaluation.txt --config studies/qpsa_demo.yaml --quick\n"
        "  assay study pqi demo/reference-9m --text demo/evaluation.txt --config studies/pqi_demo.yaml --results results/pqi\n"
-       "  assay study attention demo/reference-9m --text demo/evaluation.txt --config studies/attention_demo.yaml --quick\n",
+       "  assay study attention demo/reference-9m --text demo/evaluation.txt --config studies/attention_demo.yaml --quick\n"
+       "  assay study outliers demo/reference-9m --config studies/outliers_demo.yaml --quick\n"
+       "  assay study proxies demo/reference-9m --text demo/evaluation.txt --tasks piqa.jsonl arc_easy.jsonl --quick\n",
        declare_study},
       {"score", "sensitivity scores of every matrix or layer: data-free, activations, curvature",
        "  assay score demo/reference-9m --text demo/calibration.txt --chunks 4\n"

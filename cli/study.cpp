@@ -47,9 +47,9 @@ std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome o
 
 Run declare_study(CLI::App& app) {
   auto options = std::make_shared<StudyOptions>();
-  app.add_option("study", options->name, "which study: qpsa, pqi, attention or outliers")
+  app.add_option("study", options->name, "which study: qpsa, pqi, attention, outliers or proxies")
       ->required()
-      ->check(CLI::IsMember({"qpsa", "pqi", "attention", "outliers"}));
+      ->check(CLI::IsMember({"qpsa", "pqi", "attention", "outliers", "proxies"}));
   app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--config", options->config, "protocol and criteria (studies/*.yaml)");
   app.add_flag("--quick", options->quick, "minutes instead of a quarter of an hour: fewer samples, windows, types");
@@ -63,6 +63,7 @@ Run declare_study(CLI::App& app) {
   studies->push_back(declared(app, "pqi", declare_study_pqi));
   studies->push_back(declared(app, "attention", declare_study_attention));
   studies->push_back(declared(app, "outliers", declare_study_outliers));
+  studies->push_back(declared(app, "proxies", declare_study_proxies));
   return [=](Context& context) -> Result<Outcome> {
     for (const Study& study : *studies)
       for (const CLI::Option* const option : study.own)

@@ -23,6 +23,7 @@ using StudyRun = std::function<Result<Outcome>(const StudyOptions& options, Cont
 StudyRun declare_study_attention(CLI::App& app);
 StudyRun declare_study_outliers(CLI::App& app);
 StudyRun declare_study_pqi(CLI::App& app);
+StudyRun declare_study_proxies(CLI::App& app);
 StudyRun declare_study_qpsa(CLI::App& app);
 
 // "fails 0.93 [0.91, 0.95] >= 0.8": criteria with what was measured, and the verdict of all.

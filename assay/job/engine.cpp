@@ -19,6 +19,10 @@ class TorchEngine final : public Engine {
   Result<EvaluateResult> evaluate(const EvaluateOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::evaluate(options, settings, progress); });
   }
+  Result<EvaluateTasksResult> evaluate_tasks(const EvaluateTasksOptions& options, const RunSettings& settings,
+                                             Progress& progress) override {
+    return guarded([&] { return assay::evaluate_tasks(options, settings, progress); });
+  }
   Result<MakeImatrixResult> make_imatrix(const MakeImatrixOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::make_imatrix(options, settings, progress); });
   }
@@ -52,6 +56,9 @@ class TorchEngine final : public Engine {
   Result<StudyOutliersResult> study_outliers(const StudyOutliersOptions& options, const RunSettings& settings,
                                              Progress& progress) override {
     return guarded([&] { return assay::study_outliers(options, settings, progress); });
+  }
+  Result<StudyProxiesResult> study_proxies(const StudyProxiesOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::study_proxies(options, settings, progress); });
   }
   Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::optimize(options, settings, progress); });

@@ -10,6 +10,7 @@
 
 #include "assay/model/architecture.h"
 #include "assay/model/attention_rules.h"
+#include "assay/model/token_tree.h"
 
 namespace assay {
 
@@ -35,6 +36,11 @@ struct AttentionFacts {
   at::Tensor residual;         // context - V_top, the same shape
 };
 AttentionFacts inspect_attention(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool with_context);
+// The same over packed trees (token_tree.h), each branch after its stem: q [rows, heads, head_dim], all rows or the wanted ones; k, v
+// [rows, kv_heads, head_dim], all. A stem's keys are laid out once for all its branches. Bit for bit what attend_fast() gives of stem and
+// branch as a sequence, where that has our own kernels.
+at::Tensor attend_trees(const Hyper& hyper, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::span<const TokenTree> trees,
+                        bool wanted);
 
 // Gradients at q, k and v of attend() over whole sequences (all positions, shapes as there) from g at its result, by our own kernels.
 struct AttentionGradients {

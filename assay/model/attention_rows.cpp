@@ -37,30 +37,45 @@ void pack_tokens(const AttentionShape& shape, const float* x, int64_t stride, st
     panel::pack_float32(x + first * stride, d, std::min(panel::kOutputs, shape.tokens - first), panels.data() + first * d, stride);
 }
 
-void PackedKeys::pack(const AttentionShape& shape, const float* k, const float* v, int64_t stride) {
+void PackedKeys::pack(const AttentionShape& shape, const float* k, const float* v, int64_t stride, int64_t capacity) {
   shape_ = shape;
-  const int64_t d = shape.head_dim, all = padded(shape.tokens);
+  const int64_t d = shape.head_dim;
+  room_ = padded(std::max(shape.tokens, capacity));
   pack_tokens(shape, k, stride, keys_);
-  values_.assign(static_cast<size_t>(panel::panels(d) * panel::kOutputs * all), 0.0f);
+  keys_.resize(static_cast<size_t>(room_ * d));
+  values_.assign(static_cast<size_t>(panel::panels(d) * panel::kOutputs * room_), 0.0f);
   for (int64_t first = 0; first < d; first += panel::kOutputs) {
     const auto width = static_cast<size_t>(std::min(panel::kOutputs, d - first)) * sizeof(float);
-    float* to = values_.data() + first * all;
+    float* to = values_.data() + first * room_;
     for (int64_t t = 0; t < shape.tokens; ++t) std::memcpy(to + t * panel::kOutputs, v + t * stride + first, width);
   }
 }
 
+void PackedKeys::append(const AttentionShape& shape, int64_t kept, const float* k, const float* v, int64_t stride) {
+  const int64_t d = shape.head_dim;
+  // Keys behind the last token are finite, whatever they are: their weights are 0.
+  for (int64_t t = kept; t < shape.tokens; ++t) {
+    const float *key = k + (t - kept) * stride, *value = v + (t - kept) * stride;
+    float* to = keys_.data() + t / panel::kOutputs * panel::kOutputs * d + t % panel::kOutputs;
+    for (int64_t i = 0; i < d; ++i) to[i * panel::kOutputs] = key[i];
+    for (int64_t first = 0; first < d; first += panel::kOutputs)
+      std::copy_n(value + first, std::min(panel::kOutputs, d - first), values_.data() + first * room_ + t * panel::kOutputs);
+  }
+  shape_ = shape;
+}
+
 void PackedKeys::copy_value(int64_t token, float* to) const {
-  const int64_t d = shape_.head_dim, all = padded(shape_.tokens);
+  const int64_t d = shape_.head_dim;
   for (int64_t first = 0; first < d; first += panel::kOutputs)
-    std::copy_n(values_.data() + first * all + token * panel::kOutputs, std::min(panel::kOutputs, d - first), to + first);
+    std::copy_n(values_.data() + first * room_ + token * panel::kOutputs, std::min(panel::kOutputs, d - first), to + first);
 }
 
 template <class Body>
 void PackedKeys::for_each_pass(const float* q, int64_t q_stride, const Body& body) {
-  const int64_t d = shape_.head_dim, all = padded(shape_.tokens);
+  const int64_t d = shape_.head_dim;
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   queries_.resize(static_cast<size_t>(kQueries * d));
-  scores_.resize(static_cast<size_t>(kQueries * all));
+  scores_.resize(static_cast<size_t>(kQueries * room_));
   inverse_.resize(kQueries);
   for (int64_t begin = 0; begin < shape_.queries; begin += kQueries) {
     const Pass pass{begin, std::min(kQueries, shape_.queries - begin), keys_of(shape_, begin, std::min(kQueries, shape_.queries - begin))};
@@ -77,10 +92,10 @@ void PackedKeys::for_each_pass(const float* q, int64_t q_stride, const Body& bod
 }
 
 void PackedKeys::context(const Pass& pass, float* out, int64_t out_stride) const {
-  const int64_t d = shape_.head_dim, all = padded(shape_.tokens);
+  const int64_t d = shape_.head_dim;
   for (int64_t first = 0; first < d; first += panel::kOutputs)
     panel::multiply_float32({pass.count, pass.range.count, out_stride}, scores_.data(),
-                            values_.data() + first * all + pass.range.from * panel::kOutputs, std::min(panel::kOutputs, d - first),
+                            values_.data() + first * room_ + pass.range.from * panel::kOutputs, std::min(panel::kOutputs, d - first),
                             out + first);
   for (int64_t r = 0; r < pass.count; ++r)
     for (int64_t i = 0; i < d; ++i) out[r * out_stride + i] *= inverse_[static_cast<size_t>(r)];
@@ -88,7 +103,7 @@ void PackedKeys::context(const Pass& pass, float* out, int64_t out_stride) const
 
 // The values of the k largest weights, weighted, in the order of the keys: whatever other k are asked for.
 void PackedKeys::keep_largest(const Pass& pass, int k, float* out, int64_t out_stride) {
-  const int64_t d = shape_.head_dim, all = padded(shape_.tokens), keys = pass.range.count;
+  const int64_t d = shape_.head_dim, keys = pass.range.count;
   for (int64_t r = 0; r < pass.count; ++r) {
     const float* weights = scores_.data() + r * keys;
     find_largest(weights, keys, k, places_);
@@ -100,7 +115,7 @@ void PackedKeys::keep_largest(const Pass& pass, int k, float* out, int64_t out_s
       const float weight = weights[place];
       sum += weight;
       for (int64_t first = 0; first < d; first += panel::kOutputs) {
-        const float* value = values_.data() + first * all + (pass.range.from + place) * panel::kOutputs;
+        const float* value = values_.data() + first * room_ + (pass.range.from + place) * panel::kOutputs;
         for (int64_t i = 0; i < std::min(panel::kOutputs, d - first); ++i) to[first + i] += weight * value[i];
       }
     }

@@ -50,8 +50,10 @@ struct HeadFacts {
 // Keys and values of one head of one sequence, packed; used for every query head that shares them.
 class PackedKeys {
  public:
-  // k, v: [tokens, head_dim] with `stride` floats between tokens.
-  void pack(const AttentionShape& shape, const float* k, const float* v, int64_t stride);
+  // k, v: [tokens, head_dim] with `stride` floats between tokens. capacity: tokens that append() may reach; 0: none.
+  void pack(const AttentionShape& shape, const float* k, const float* v, int64_t stride, int64_t capacity = 0);
+  // The first `kept` tokens stay, k and v are those from there on; what was behind is forgotten. shape.tokens: of both together.
+  void append(const AttentionShape& shape, int64_t kept, const float* k, const float* v, int64_t stride);
   // q: [queries, head_dim] with q_stride; outputs with out_stride.
   void attend(const float* q, int64_t q_stride, std::span<const RuledOutput> outputs, int64_t out_stride);
   // The same pass over the keys, looked at instead of replaced.
@@ -72,7 +74,8 @@ class PackedKeys {
   void copy_value(int64_t token, float* to) const;
 
   AttentionShape shape_;
-  std::vector<float> keys_, values_;  // panels of 64 keys [d, 64]; panels of 64 of d [padded tokens, 64]
+  int64_t room_ = 0;                  // tokens, whole panels
+  std::vector<float> keys_, values_;  // panels of 64 keys [d, 64]; panels of 64 of d [room, 64]
   std::vector<float> queries_, scores_, inverse_;
   std::vector<float> context_, top_, residual_, along_, basis_;  // of a pass, where a rule needs them
   std::vector<int64_t> places_;

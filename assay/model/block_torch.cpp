@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "assay/model/attention.h"
 #include "assay/model/block_weights.h"
 #include "assay/model/gated_product.h"
@@ -82,25 +84,30 @@ at::Tensor Block::mlp_near(const at::Tensor& x, const MlpValues& base) const {
   return down.add_deviation(round_deviation(activate(own_gate, up.add_deviation(distance, base.up)), base.activated), base.down);
 }
 
+// Norms of heads and rotary positions, in place but for what the caller keeps. q, k: [rows, heads, head_dim].
+void Block::place_heads(at::Tensor& q, at::Tensor& k, const at::Tensor& q_positions, const at::Tensor& k_positions, int64_t longest) const {
+  const Hyper& hyper = *weights_->hyper;
+  if (hyper.qk_norm) {
+    q = rms_norm(q, weights_->q_norm, hyper.norm_eps);
+    k = rms_norm(k, weights_->k_norm, hyper.norm_eps);
+  } else if (hyper.rope != RopeKind::kNone) {  // turned in place: the caller keeps its own
+    q = q.clone();
+    k = k.clone();
+  }
+  if (hyper.rope == RopeKind::kNone) return;
+  const auto tables = weights_->rope->tables(longest);
+  const RopePairs pairs = rope_pairs(hyper);
+  rope_(q, q_positions.to(q.device()), tables->cos, tables->sin, pairs);
+  rope_(k, k_positions.to(q.device()), tables->cos, tables->sin, pairs);
+}
+
 Block::Heads Block::heads_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t sequences, int64_t tokens,
                              int64_t query_begin, int64_t query_end) const {
   const Hyper& hyper = *weights_->hyper;
   const int64_t queries = query_end - query_begin, head_dim = hyper.head_dim;
   at::Tensor queries_by_head = q.reshape({sequences * queries, hyper.heads, head_dim});
   at::Tensor keys_by_head = k.reshape({sequences * tokens, hyper.kv_heads, head_dim});
-  if (hyper.qk_norm) {
-    queries_by_head = rms_norm(queries_by_head, weights_->q_norm, hyper.norm_eps);
-    keys_by_head = rms_norm(keys_by_head, weights_->k_norm, hyper.norm_eps);
-  } else if (hyper.rope != RopeKind::kNone) {  // turned in place: the caller keeps its own
-    queries_by_head = queries_by_head.clone();
-    keys_by_head = keys_by_head.clone();
-  }
-  if (hyper.rope != RopeKind::kNone) {
-    const auto tables = weights_->rope->tables(tokens);
-    const RopePairs pairs = rope_pairs(hyper);
-    rope_(queries_by_head, positions_of(sequences, query_begin, query_end).to(q.device()), tables->cos, tables->sin, pairs);
-    rope_(keys_by_head, positions_of(sequences, 0, tokens).to(q.device()), tables->cos, tables->sin, pairs);
-  }
+  place_heads(queries_by_head, keys_by_head, positions_of(sequences, query_begin, query_end), positions_of(sequences, 0, tokens), tokens);
   return {queries_by_head.view({sequences, queries, hyper.heads, head_dim}),
           keys_by_head.view({sequences, tokens, hyper.kv_heads, head_dim}), v.reshape({sequences, tokens, hyper.kv_heads, head_dim})};
 }
@@ -116,6 +123,25 @@ at::Tensor Block::attention(const at::Tensor& q, const at::Tensor& k, const at::
                             int64_t query_begin, int64_t query_end, const AttentionRules* rules) const {
   const Heads heads = heads_of(q, k, v, sequences, tokens, query_begin, query_end);
   return attend_fast(*weights_->hyper, heads.q, heads.k, heads.v, query_begin, rules);
+}
+
+at::Tensor Block::attention_trees(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::span<const TokenTree> trees,
+                                  bool wanted) const {
+  const Hyper& hyper = *weights_->hyper;
+  int64_t longest = 0;
+  for (const TokenTree& tree : trees) longest = std::max(longest, tree.longest());
+  at::Tensor queries = q.reshape({-1, hyper.heads, hyper.head_dim}), keys = k.reshape({-1, hyper.kv_heads, hyper.head_dim});
+  const at::Tensor k_positions = at::tensor(assay::positions_of(trees, false), at::kInt);
+  place_heads(queries, keys, wanted ? at::tensor(assay::positions_of(trees, true), at::kInt) : k_positions, k_positions, longest);
+  return attend_trees(hyper, queries, keys, v.reshape({-1, hyper.kv_heads, hyper.head_dim}), trees, wanted);
+}
+
+at::Tensor Block::attention_trees_fused(const at::Tensor& qkv, std::span<const TokenTree> trees, bool wanted) const {
+  const Hyper& hyper = *weights_->hyper;
+  const int64_t q = int64_t{hyper.heads} * hyper.head_dim, kv = int64_t{hyper.kv_heads} * hyper.head_dim;
+  at::Tensor queries = qkv.narrow(1, 0, q);
+  if (wanted) queries = queries.index_select(0, at::tensor(wanted_rows_of(trees), at::kLong).to(qkv.device()));
+  return attention_trees(queries, qkv.narrow(1, q, kv), qkv.narrow(1, q + kv, kv), trees, wanted);
 }
 
 at::Tensor Block::attention_fused(const at::Tensor& qkv, int64_t sequences, int64_t tokens, int64_t query_begin, int64_t query_end,

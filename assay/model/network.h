@@ -20,6 +20,7 @@
 #include "assay/model/attention_rules.h"
 #include "assay/model/checkpoint.h"
 #include "assay/model/matrix.h"
+#include "assay/model/token_tree.h"
 
 namespace assay {
 
@@ -77,6 +78,12 @@ class Block {
   // Attention of such heads under several rules (attend_under of attention.h); null: the model's own.
   std::vector<at::Tensor> attention_under(const Heads& heads, int64_t query_begin, std::span<const AttentionRules* const> rules) const;
 
+  // Causal attention of packed trees (token_tree.h), from the products of their rows: q of all rows or of the wanted ones, k and v of all;
+  // or from one matrix's output [all rows, q | k | v].
+  at::Tensor attention_trees(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::span<const TokenTree> trees,
+                             bool wanted) const;
+  at::Tensor attention_trees_fused(const at::Tensor& qkv, std::span<const TokenTree> trees, bool wanted) const;
+
   // The whole block; `linear` (may be empty) replaces the products.
   at::Tensor forward(const at::Tensor& h, int64_t sequences, int64_t tokens, const LinearFn& linear = {}) const;
   // The same with its trace; float32 compute on the CPU.
@@ -92,6 +99,7 @@ class Block {
 
  private:
   bool gated_on_panels() const;
+  void place_heads(at::Tensor& q, at::Tensor& k, const at::Tensor& q_positions, const at::Tensor& k_positions, int64_t longest) const;
   std::unique_ptr<Weights> weights_;
 };
 
@@ -154,6 +162,8 @@ class Network {
   Result<std::shared_ptr<const PlainBlock>> plain_block(int layer) const;
   // tokens: [S, T] int32 on the CPU -> [S * T, d]. kBadInput: a token outside the vocabulary; T beyond the model's context.
   Result<at::Tensor> embed(const at::Tensor& tokens) const;
+  // Rows of packed sequences: tokens and positions [rows] int32 on the CPU, positions within the model's context -> [rows, d].
+  Result<at::Tensor> embed_rows(const at::Tensor& tokens, const at::Tensor& positions) const;
   at::Tensor final_norm(const at::Tensor& h) const;
   at::Tensor final_norm_plain(const at::Tensor& h) const;  // differentiable
   // Gradient at h from g at final_norm(h).

@@ -68,6 +68,21 @@ struct Network::State {
   mutable std::shared_ptr<const Block> passing;
   mutable int passing_layer = -1;
 
+  // Of tokens of any shape -> [tokens, d].
+  Result<at::Tensor> token_rows(const at::Tensor& tokens) const {
+    const at::Tensor flat = tokens.contiguous();
+    const std::span<const int32_t> ids(flat.const_data_ptr<int32_t>(), static_cast<size_t>(flat.numel()));
+    const int vocab = hyper->vocab;
+    const auto outside = std::find_if(ids.begin(), ids.end(), [vocab](int32_t id) { return id < 0 || id >= vocab; });
+    if (outside != ids.end()) {
+      return fail(ErrorCode::kMismatch,
+                  {"model: token " + std::to_string(*outside), "is outside the vocabulary of " + std::to_string(vocab), "",
+                   "the tokenizer belongs to another model?"});
+    }
+    ASSAY_ASSIGN(at::Tensor h, embedding.rows(ids));
+    return h.to(device);
+  }
+
   // Blocks are used in order, again and again: keeping the first that fit beats dropping the least recently used.
   void plan_memory() {
     std::vector<uint64_t> blocks(static_cast<size_t>(hyper->layers));
@@ -160,17 +175,16 @@ Result<std::shared_ptr<const PlainBlock>> Network::plain_block(int layer) const 
 Result<at::Tensor> Network::embed(const at::Tensor& tokens) const {
   at::NoGradGuard no_grad;
   ASSAY_TRY(check_context(*state_->hyper, static_cast<uint64_t>(tokens.size(1))));
-  const at::Tensor flat = tokens.contiguous();
-  const std::span<const int32_t> ids(flat.const_data_ptr<int32_t>(), static_cast<size_t>(flat.numel()));
-  const int vocab = state_->hyper->vocab;
-  const auto outside = std::find_if(ids.begin(), ids.end(), [vocab](int32_t id) { return id < 0 || id >= vocab; });
-  if (outside != ids.end()) {
-    return fail(ErrorCode::kMismatch, {"model: token " + std::to_string(*outside), "is outside the vocabulary of " + std::to_string(vocab),
-                                       "", "the tokenizer belongs to another model?"});
-  }
-  ASSAY_ASSIGN(at::Tensor h, state_->embedding.rows(ids));
-  h = h.to(state_->device);
+  ASSAY_ASSIGN(at::Tensor h, state_->token_rows(tokens));
   if (state_->positions.defined()) h.add_(state_->positions.narrow(0, 0, tokens.size(1)).repeat({tokens.size(0), 1}));
+  return h;
+}
+
+Result<at::Tensor> Network::embed_rows(const at::Tensor& tokens, const at::Tensor& positions) const {
+  at::NoGradGuard no_grad;
+  ASSAY_TRY(check_context(*state_->hyper, static_cast<uint64_t>(positions.max().item<int32_t>()) + 1));
+  ASSAY_ASSIGN(at::Tensor h, state_->token_rows(tokens));
+  if (state_->positions.defined()) h.add_(state_->positions.index_select(0, positions.to(h.device())));
   return h;
 }
 

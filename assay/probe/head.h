@@ -39,5 +39,12 @@ Status compare_heads(const Network& base_network, const at::Tensor& base, const 
 // Without a base: negative log-likelihood (nats) of each row's label.
 Status head_nll(const Network& network, const at::Tensor& hidden, std::span<const int32_t> labels, const HeadOptions& options,
                 std::span<double> nll);
+// The same of labels at rows that ascend: a row may have several, or none. delta: change of the head matrix, or null.
+struct LabelAt {
+  int64_t row = 0;
+  int32_t label = 0;
+};
+Status head_nll(const Network& network, const at::Tensor& hidden, std::span<const LabelAt> labels, const PackedChange* delta,
+                const HeadOptions& options, std::span<double> nll);
 
 }  // namespace assay

@@ -107,21 +107,32 @@ Status compare_heads(const Network& base_network, const at::Tensor& base, const 
 
 Status head_nll(const Network& network, const at::Tensor& hidden, std::span<const int32_t> labels, const HeadOptions& options,
                 std::span<double> nll) {
+  std::vector<LabelAt> all;
+  for (size_t r = 0; r < labels.size(); ++r) all.push_back({static_cast<int64_t>(r), labels[r]});
+  return head_nll(network, hidden, all, nullptr, options, nll);
+}
+
+Status head_nll(const Network& network, const at::Tensor& hidden, std::span<const LabelAt> labels, const PackedChange* delta,
+                const HeadOptions& options, std::span<double> nll) {
   const at::Tensor normed = network.final_norm(hidden);
   const int64_t rows = hidden.size(0), vocab = network.head().out();
   const int64_t tile_rows = std::max<int64_t>(kMinimumTile, static_cast<int64_t>(options.memory / (static_cast<uint64_t>(vocab) * 4)));
+  size_t next = 0;
   for (int64_t first = 0; first < rows; first += tile_rows) {
     const int64_t count = std::min(tile_rows, rows - first);
-    const at::Tensor logits = on_cpu(network.head().multiply(normed.narrow(0, first, count)));
+    const size_t begin_label = next;
+    while (next < labels.size() && labels[next].row < first + count) ++next;
+    const at::Tensor x = normed.narrow(0, first, count);
+    at::Tensor logits = network.head().multiply(x);
+    if (delta != nullptr) delta->multiply_add(x, logits);
+    logits = on_cpu(logits);
     const float* values = logits.const_data_ptr<float>();
-    at::parallel_for(0, count, kRowsPerTask, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const auto row = static_cast<size_t>(first + r);
-        nll[row] = log_softmax_nll({values + r * vocab, static_cast<size_t>(vocab)}, labels[row]);
-      }
+    at::parallel_for(static_cast<int64_t>(begin_label), static_cast<int64_t>(next), kRowsPerTask, [&](int64_t begin, int64_t end) {
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+        nll[i] = log_softmax_nll({values + (labels[i].row - first) * vocab, static_cast<size_t>(vocab)}, labels[i].label);
     });
-    for (int64_t r = 0; r < count; ++r)
-      if (!std::isfinite(nll[static_cast<size_t>(first + r)])) return fail(not_finite("the model", first + r));
+    for (size_t i = begin_label; i < next; ++i)
+      if (!std::isfinite(nll[i])) return fail(not_finite("the model", labels[i].row));
   }
   return {};
 }

@@ -81,6 +81,9 @@ Status run_sweep(const Network& network, std::span<const Window> windows, std::s
 // Blocks before this one a variant shares with the unedited model: -1 for a changed embedding, all for a changed head.
 int first_change(const ResolvedVariant& variant, int layers);
 
+// What a variant changes in one block, ready for products.
+Result<BlockEdit> block_edit(const Network& network, const ResolvedVariant& variant, int layer);
+
 // The residual streams of the unedited model after all blocks, at the scored positions: [windows * scored, d].
 // `observe` (may be empty) sees every product: imatrix, and activations for scores; with it all positions: [windows * tokens, d].
 using ProductObserver = std::function<void(int layer, Site site, const at::Tensor& x)>;

@@ -161,18 +161,7 @@ class Sweep {
     return {};
   }
 
-  Result<BlockEdit> edit_for(const Member& member, int layer) const {
-    BlockEdit block;
-    for (const ResolvedEdit& edit : variant_of(member).edits) {
-      if (edit.layer != layer) continue;
-      ASSAY_ASSIGN(const WeightChange change, edit.make());
-      block.deltas[static_cast<size_t>(edit.site)] =
-          std::make_shared<const PackedChange>(PackedChange::pack(change, compute_of_changes(network_.compute()), network_.device()));
-    }
-    for (const ResolvedAttention& attention : variant_of(member).attention)
-      if (attention.layer == layer) block.attention = attention.rules;
-    return block;
-  }
+  Result<BlockEdit> edit_for(const Member& member, int layer) const { return block_edit(network_, variant_of(member), layer); }
 
   // The member's rule at this block, if it changes nothing that its attention reads.
   std::shared_ptr<const AttentionRules> rules_alone(const Member& member, int layer) const {
@@ -462,6 +451,19 @@ int first_change(const ResolvedVariant& variant, int layers) {
     if (at >= steps.size() || steps[at].block != i || steps[at].part != BlockPart::kBlock || steps[at].gamma != 1) return i;
   }
   return first;
+}
+
+Result<BlockEdit> block_edit(const Network& network, const ResolvedVariant& variant, int layer) {
+  BlockEdit block;
+  for (const ResolvedEdit& edit : variant.edits) {
+    if (edit.layer != layer) continue;
+    ASSAY_ASSIGN(const WeightChange change, edit.make());
+    block.deltas[static_cast<size_t>(edit.site)] =
+        std::make_shared<const PackedChange>(PackedChange::pack(change, compute_of_changes(network.compute()), network.device()));
+  }
+  for (const ResolvedAttention& attention : variant.attention)
+    if (attention.layer == layer) block.attention = attention.rules;
+  return block;
 }
 
 std::vector<int32_t> scored_labels(std::span<const Window> windows) {

@@ -67,6 +67,7 @@ TEST(Schema, EveryCommandsResultFits) {
       {"quantize", model + " --type Q4_K_M --dry-run -o q5.gguf"},
       {"eval", model + " --text " + evaluation + " --chunks 2"},
       {"eval", "q4.gguf --base " + model + " --text " + evaluation + " --chunks 2"},
+      {"eval", "q4.gguf --base " + model + " --tasks items.jsonl hellaswag.txt"},
       {"probe", model + " --variants " ASSAY_SOURCE_DIR "/demo/variants.yaml --text " + evaluation + " --chunks 1"},
       {"probe", model + " --variants " ASSAY_SOURCE_DIR "/demo/variants.yaml --name \"block 3 at Q2_K\" --write edited.gguf"},
       {"study", "qpsa q4.gguf --text " + evaluation + " --max-tokens 64 --samples-per-matrix 1 --layers 0-3 --k 1 --quick"},
@@ -74,6 +75,7 @@ TEST(Schema, EveryCommandsResultFits) {
                     " --ctx 32 --chunks 2 --types Q2_K --layers 0-1 --intervals 2 --rules midpoint --results pqi"},
       {"study", "attention " + model + " --text " + evaluation + " --ctx 32 --chunks 2 --quick --ranks 4 --sets together,alone,heads"},
       {"study", "outliers " + model + " --config outliers.yaml --layers 0-1 --quick --results outliers"},
+      {"study", "proxies " + model + " --text " + evaluation + " --ctx 32 --chunks 1 --tasks items.jsonl --quick --layers 0-1"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"score", model + " --scores zd,kurt_boost --by layer"},
@@ -104,6 +106,9 @@ TEST(Schema, EveryCommandsResultFits) {
       {"export", "--store store"},
   };
   std::ofstream(scratch / "kld_results.csv") << "QTYPE,blk.0.attn_q.weight,blk.3.ffn_up.weight\nq3_K,0.01,0.02\nq6_K,0.002,0.005\n";
+  std::ofstream(scratch / "items.jsonl")
+      << "{\"context_options\": [\"She ran so she\", \"She ran so he\"], \"continuation\": \"won.\", \"gold\": 0}\n";
+  std::ofstream(scratch / "hellaswag.txt") << "Running: She ran.\n1\nShe slept.\nShe won.\nIt rained.\nNobody came.\n";
   std::ofstream(scratch / "group0.csv") << "QTYPE,group0\nq3_K,0.3\nq6_K,0.05\n";
   std::ofstream(scratch / "outliers.yaml") << "{strata: [chat, math], max_tokens: 16, robust: 3, walk: 4, controls: 1, strongest: 1, "
                                               "scales: [2], sets: [2], share_types: [Q4_K], share_k: [1, 100]}";

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "assay/model/attention.h"
+#include "assay/model/panel_product.h"
 
 namespace assay {
 namespace {
@@ -55,6 +56,40 @@ TEST_P(Attention, AQueryDoesNotDependOnWhatRunsWithIt) {
     }
   }
   at::set_num_threads(2);
+}
+
+// Trees of a stem and branches of several lengths, one without a stem, one without branches: each part as the end of a sequence of its own.
+TEST_P(Attention, TreesEqualTheirSequences) {
+  const Case& c = GetParam();
+  const std::vector<TokenTree> trees = {{{70, 69}, {{5, 0}, {61, 0}, {1, 0}, {130, 3}}}, {{0, 0}, {{3, 1}, {70, 70}}}, {{64, 10}, {}}};
+  int64_t rows = 0, wanted = 0;
+  for (const TokenTree& tree : trees) {
+    rows += tree.rows();
+    wanted += tree.wanted_rows();
+  }
+  const at::Tensor q = at::randn({rows, c.heads, c.head_dim}) * 2, k = at::randn({rows, c.kv_heads, c.head_dim});
+  const at::Tensor v = at::randn({rows, c.kv_heads, c.head_dim});
+  const at::Tensor all = attend_trees(hyper_, q, k, v, trees, false);
+  ASSERT_EQ(all.size(0), rows);
+  int64_t row = 0;
+  for (const TokenTree& tree : trees) {
+    const int64_t stem = row;
+    const auto expect_part = [&](int64_t tokens, int64_t before) {
+      if (tokens > 0) {
+        const auto sequence = [&](const at::Tensor& x) {
+          return at::cat({x.narrow(0, stem, before), x.narrow(0, row, tokens)}).unsqueeze(0);
+        };
+        const at::Tensor alone = attend_fast(hyper_, sequence(q), sequence(k), sequence(v), 0).narrow(0, before, tokens);
+        EXPECT_LT((all.narrow(0, row, tokens) - alone).abs().max().item<double>(), panel::float32_supported() ? 1e-30 : 1e-5) << row;
+      }
+      row += tokens;
+    };
+    expect_part(tree.stem.tokens, 0);
+    for (const TokenTree::Part& branch : tree.branches) expect_part(branch.tokens, tree.stem.tokens);
+  }
+  const at::Tensor chosen = at::tensor(wanted_rows_of(trees), at::kLong);
+  ASSERT_EQ(chosen.size(0), wanted);
+  EXPECT_TRUE(attend_trees(hyper_, q.index_select(0, chosen), k, v, trees, true).equal(all.index_select(0, chosen)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Attention, testing::ValuesIn(kCases));
