@@ -72,6 +72,10 @@ TEST(Schema, EveryCommandsResultFits) {
       {"study", "qpsa q4.gguf --text " + evaluation + " --max-tokens 64 --samples-per-matrix 1 --layers 0-3 --k 1 --quick"},
       {"study", "pqi " + model + " --text " + evaluation +
                     " --ctx 32 --chunks 2 --types Q2_K --layers 0-1 --intervals 2 --rules midpoint --results pqi"},
+      {"quantize", model + " --method awq --type Q4_0 --calibration " + calibration + " --ctx 64 --chunks 2 -o awq.gguf"},
+      {"study", "awq " + model + " --text " + evaluation + " --calibration " + calibration + " --ctx 64 --quick --results awq"},
+      {"study", "rfic " + model + " --text " + evaluation + " --calibration " + calibration +
+                    " --ctx 64 --quick --config " ASSAY_SOURCE_DIR "/studies/rfic_demo.yaml --results rfic"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"score", model + " --scores zd,kurt_boost --by layer"},
