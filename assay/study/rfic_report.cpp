@@ -28,12 +28,20 @@ Line front_line(const RficResult& result, const std::vector<bool>& shown) {
   return line;
 }
 
+// Harms span decades: the axis is logarithmic where one is not 0.
+bool has_positive(const RficResult& result, const std::vector<bool>& shown) {
+  for (size_t i = 0; i < shown.size(); ++i)
+    if (shown[i] && result.candidates[i].harm > 0) return true;
+  return false;
+}
+
 Figure scatter(const RficResult& result, const std::string& subtitle, const std::vector<bool>& shown, const std::string& title) {
   Figure figure;
   figure.title = title;
   figure.subtitle = subtitle;
   figure.x = {"harm A", "relative error of the group's output"};
   figure.y = {"benefit B", "relative error"};
+  if (has_positive(result, shown)) figure.x.scale = AxisScale::kLog10;
   for (const RficRule rule : kRficRules) {
     Points points{"rule " + std::string(name_of(rule)), {}};
     for (size_t i = 0; i < result.candidates.size(); ++i)
@@ -44,13 +52,6 @@ Figure scatter(const RficResult& result, const std::string& subtitle, const std:
   if (Line line = front_line(result, shown); !line.points.empty()) figure.series.emplace_back(std::move(line));
   figure.references.push_back({ReferenceKind::kHorizontal, 0, "no benefit"});
   return figure;
-}
-
-// Without the few that harm a hundred times the median the rest could not be told apart: the axis is logarithmic where harm is not 0.
-bool has_positive(const RficResult& result, const std::vector<bool>& shown) {
-  for (size_t i = 0; i < shown.size(); ++i)
-    if (shown[i] && result.candidates[i].harm > 0) return true;
-  return false;
 }
 
 }  // namespace
@@ -132,9 +133,7 @@ Result<std::vector<std::string>> write_figures(const RficResult& result, const s
   if (!all.empty())
     figures.emplace_back("benefit_harm", scatter(result, subtitle, all, "Zeroing one weight before quantization: benefit and harm"));
   if (std::ranges::count(zoom, true) > 0) {
-    Figure figure = scatter(result, subtitle, zoom, "Those that gain and harm less than the median");
-    if (has_positive(result, zoom)) figure.x.scale = AxisScale::kLog10;
-    figures.emplace_back("benefit_harm_zoom", std::move(figure));
+    figures.emplace_back("benefit_harm_zoom", scatter(result, subtitle, zoom, "Those that gain and harm less than the median"));
   }
   if (!result.checks.empty()) {
     Figure figure;
