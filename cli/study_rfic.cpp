@@ -12,7 +12,11 @@ namespace assay::cli {
 namespace {
 
 std::string number(double value) { return fmt::format("{:.3g}", value); }
-std::string text_of(const Interval& value) { return fmt::format("{:.3g} [{:.3g}, {:.3g}]", value.value, value.low, value.high); }
+// One window has no interval.
+std::string text_of(const Interval& value) {
+  if (value.low == value.high) return fmt::format("{:.3g}", value.value);
+  return fmt::format("{:.3g} [{:.3g}, {:.3g}]", value.value, value.low, value.high);
+}
 std::string text_of(const UnpairedPpl& ppl) { return fmt::format("{:.4f} +- {:.4f}", ppl.value, ppl.error); }
 std::string place_of(const RficCandidate& one) { return fmt::format("{}[{},{}]", one.tensor, one.row, one.column); }
 

@@ -290,7 +290,7 @@ Result<StudyRficResult> study_rfic(const StudyRficOptions& options, const RunSet
   TextInput evaluation = options.text, calibration = options.text;
   if (options.quick) {
     config.gate_top = std::min<uint64_t>(config.gate_top, 2);
-    config.gate_windows = 1;
+    config.gate_windows = 2;
     config.calibration_windows = std::min<uint64_t>(config.calibration_windows, 4);
     config.windows = config.windows == 0 ? 8 : std::min<uint64_t>(config.windows, 8);
   }

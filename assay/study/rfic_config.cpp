@@ -67,7 +67,7 @@ Result<RficConfig> parse(const json& tree, const std::string& who) {
   ASSAY_TRY(read_rules(object, "gate_rules", config.gate_rules));
   ASSAY_TRY(read_rules(object, "ruleset", config.ruleset));
   ASSAY_TRY(read_number(object, "gate_top", 0, 1000, config.gate_top));
-  ASSAY_TRY(read_number(object, "gate_windows", 1, 1000, config.gate_windows));
+  ASSAY_TRY(read_number(object, "gate_windows", 2, 1000, config.gate_windows));
   ASSAY_TRY(read_number(object, "top_k", 1, 100000, config.top_k));
   ASSAY_TRY(read_number(object, "calibration_windows", 1, 100000, config.calibration_windows));
   ASSAY_TRY(read_number(object, "windows", 0, 1000000, config.windows));

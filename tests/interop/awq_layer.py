@@ -46,12 +46,15 @@ def main():
     chosen = round(20 * case["alpha"])
     assert losses[chosen] <= losses[best] * (1 + LOSS), (chosen, best)
     np.testing.assert_allclose(case["scales"], scales[chosen], rtol=1e-5)
+    # From here on with the scales as they were found, to the last bit: where both ends of a group are cut, -lo / s lies halfway between two
+    # zero points, and the last bit decides.
+    found = np.array(case["scales"], np.float32)
     rows = different = 0
     for name, limits in case["clips"].items():
-        w = weights[name] * scales[chosen]
+        w = weights[name] * found
         for r, first in enumerate(case["divided"].get(name, [])):
             w[r] /= np.float32(first)
-        xs = x / scales[chosen]
+        xs = x / found
         limits = np.array(limits, np.float32).reshape(w.shape[0], -1)
         for g, b in enumerate(range(0, n, group)):
             part, xg = w[:, b:b + group], xs[:, b:b + group]

@@ -29,7 +29,7 @@ TEST(RficConfig, EachFaultIsNamedAndItsControlReads) {
   const auto parse = [](const std::string& text) { return parse_rfic_config(text, true, "c.yaml"); };
   ASSERT_TRUE(
       parse("{layers: 1-2, roles: [ffn_down, attn_v], bits: 3, group: 64, symmetric: true, tokens: 9, rules: v0, ruleset: BC, "
-            "gate_rules: B, gate_top: 0, gate_windows: 1, top_k: 1, calibration_windows: 1, windows: 0, seed: 5}"));
+            "gate_rules: B, gate_top: 0, gate_windows: 2, top_k: 1, calibration_windows: 1, windows: 0, seed: 5}"));
   const std::pair<const char*, const char*> faults[] = {{"{layers: 3-1}", "3-1"},
                                                         {"{roles: [ffn]}", "roles[0]"},
                                                         {"{roles: []}", "roles"},
@@ -41,7 +41,7 @@ TEST(RficConfig, EachFaultIsNamedAndItsControlReads) {
                                                         {"{ruleset: B;}", "ruleset"},
                                                         {"{gate_rules: ''}", "gate_rules"},
                                                         {"{gate_top: -1}", "gate_top"},
-                                                        {"{gate_windows: 0}", "gate_windows"},
+                                                        {"{gate_windows: 1}", "gate_windows"},
                                                         {"{top_k: 0}", "top_k"},
                                                         {"{calibration_windows: 0}", "calibration_windows"},
                                                         {"{windows: x}", "windows"},
