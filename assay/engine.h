@@ -11,13 +11,16 @@
 #include "assay/job/make_table.h"
 #include "assay/job/optimize.h"
 #include "assay/job/probe_variants.h"
+#include "assay/job/quantize_awq.h"
 #include "assay/job/quantize_codes.h"
 #include "assay/job/score_model.h"
 #include "assay/job/study_attention.h"
+#include "assay/job/study_awq.h"
 #include "assay/job/study_outliers.h"
 #include "assay/job/study_pqi.h"
 #include "assay/job/study_proxies.h"
 #include "assay/job/study_qpsa.h"
+#include "assay/job/study_rfic.h"
 
 namespace assay {
 
@@ -39,6 +42,7 @@ class Engine {
   virtual Result<ProbeResult> probe_variants(const ProbeOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<QuantizeCodesResult> quantize_codes(const QuantizeCodesOptions& options, const RunSettings& settings,
                                                      Progress& progress) = 0;
+  virtual Result<QuantizeAwqResult> quantize_awq(const QuantizeAwqOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<StudyQpsaResult> study_qpsa(const StudyQpsaOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<StudyPqiResult> study_pqi(const StudyPqiOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<StudyAttentionResult> study_attention(const StudyAttentionOptions& options, const RunSettings& settings,
@@ -46,6 +50,8 @@ class Engine {
   virtual Result<StudyOutliersResult> study_outliers(const StudyOutliersOptions& options, const RunSettings& settings,
                                                      Progress& progress) = 0;
   virtual Result<StudyProxiesResult> study_proxies(const StudyProxiesOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<StudyAwqResult> study_awq(const StudyAwqOptions& options, const RunSettings& settings, Progress& progress) = 0;
+  virtual Result<StudyRficResult> study_rfic(const StudyRficOptions& options, const RunSettings& settings, Progress& progress) = 0;
   virtual Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) = 0;
 };
 

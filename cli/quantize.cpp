@@ -5,6 +5,7 @@
 #include "assay/plan/quantize_job.h"
 #include "assay/plan/recipe_file.h"
 #include "cli/command.h"
+#include "cli/quantize_awq.h"
 #include "cli/table.h"
 
 namespace assay::cli {
@@ -17,6 +18,7 @@ struct Options {
   bool allow_requantize = false;
   std::string codes, moments;
   std::shared_ptr<TextOptions> calibration;
+  AwqCommand awq;
 };
 
 Result<std::optional<GgmlType>> parse_type(const std::string& name) {
@@ -47,6 +49,7 @@ Status add_rules(TensorTypeRules& rules, const std::vector<std::string>& tokens,
 
 // How codes are chosen: as asked for, else the best way that the given moments or text allow.
 Result<Codes> codes_of(const Options& options) {
+  if (options.awq.wanted()) return options.codes.empty() ? Codes::kNearest : *find_codes(options.codes);
   const bool can = !options.moments.empty() || !options.calibration->path.empty();
   if (options.codes.empty()) return can ? Codes::kBest : Codes::kNearest;
   const Codes codes = *find_codes(options.codes);
@@ -71,9 +74,11 @@ void add_codes(const std::map<std::string, CodesReport>& codes, Outcome& outcome
 }
 
 Result<Outcome> quantize(Options& options, Context& context) {
+  ASSAY_TRY(options.awq.check(!options.moments.empty(), !options.calibration->path.empty()));
   ASSAY_ASSIGN(const Codes codes, codes_of(options));
   ASSAY_TRY(locate_model(options.model, context));
   ASSAY_TRY(locate_text(options.calibration->path, context));
+  ASSAY_TRY(locate_text(options.awq.evaluation, context));
   ASSAY_ASSIGN(const auto checkpoint, Checkpoint::open(options.model));
   std::optional<Imatrix> imatrix;
   if (!options.imatrix.empty()) {
@@ -95,7 +100,16 @@ Result<Outcome> quantize(Options& options, Context& context) {
   job.force = context.common.force;
   if (options.output.empty() && !job.dry_run) return fail(ErrorCode::kUsage, "quantize: no output file given (-o OUT.gguf)");
   QuantizeCodesResult made;
-  if (codes == Codes::kNearest || job.dry_run) {
+  std::optional<QuantizeAwqResult> awq;
+  if (options.awq.wanted() && !job.dry_run) {
+    ASSAY_TRY(context.begin({options.model, options.calibration->path, options.awq.evaluation}));
+    ASSAY_ASSIGN(Engine * engine, context.engine());
+    const TextInput calibration{options.calibration->path, options.calibration->windows};
+    ASSAY_ASSIGN(awq, engine->quantize_awq(options.awq.options(options.model, options.output, job, calibration, codes), context.settings,
+                                           context.progress));
+    made.report = awq->report;
+    made.codes = awq->codes;
+  } else if (codes == Codes::kNearest || job.dry_run) {
     ASSAY_ASSIGN(made.report, quantize_model(*checkpoint, job, options.output, context.progress));
   } else {
     ASSAY_ASSIGN(Engine * engine, context.engine());
@@ -106,7 +120,8 @@ Result<Outcome> quantize(Options& options, Context& context) {
   }
   const QuantizeReport& report = made.report;
   Outcome outcome;
-  outcome.inputs = {options.model, options.imatrix, options.recipe, options.tensor_type_file, options.moments, options.calibration->path};
+  outcome.inputs = {options.model,   options.imatrix,           options.recipe,        options.tensor_type_file,
+                    options.moments, options.calibration->path, options.awq.evaluation};
   Table table({"tensor", "from", "to", "bytes"});
   Json types = Json::object();
   for (const QuantizedTensor& tensor : report.tensors) {
@@ -124,6 +139,7 @@ Result<Outcome> quantize(Options& options, Context& context) {
   outcome.text = table.text();
   add_codes(made.codes, outcome);
   for (const std::string& loss : losses) outcome.text += "not read from the recipe: " + loss + "\n";
+  if (awq) add_awq(*awq, outcome);
   for (const std::string& warning : report.warnings) outcome.text += "warning: " + warning + "\n";
   outcome.text += fmt::format("{}: {} bytes, {:.4f} bits per weight\n", job.dry_run ? "dry run" : options.output,
                               group_digits(report.file_bytes), report.bpw);
@@ -148,6 +164,7 @@ Run declare_quantize(CLI::App& app) {
   app.add_option("--moments", options->moments, "second moments of the model's inputs, from `assay imatrix --full`");
   options->calibration = add_text_options(app, false);
   app.add_option("--calibration", options->calibration->path, "text to compute them from")->excludes("--moments");
+  options->awq.declare(app);
   app.add_option("--include-weights", job.include_weights, "use the imatrix only for tensors whose name holds this");
   app.add_option("--exclude-weights", job.exclude_weights, "do not use the imatrix for tensors whose name holds this");
   app.add_option("--tensor-type", options->tensor_types, "REGEX=TYPE: overrides the preset; first match wins");

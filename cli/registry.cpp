@@ -36,7 +36,10 @@ const std::vector<Command>& all_commands() {
       {"imatrix", "importance matrix in llama.cpp's formats",
        "  assay imatrix demo/reference-9m --text demo/calibration.txt -o imatrix.gguf\n", declare_imatrix},
       {"quantize", "write a GGUF from a preset or a recipe",
-       "  assay quantize demo/reference-9m --type Q4_K_M --imatrix imatrix.gguf -o q4.gguf\n", declare_quantize},
+       "  assay quantize demo/reference-9m --type Q4_K_M --imatrix imatrix.gguf -o q4.gguf\n"
+       "  assay quantize demo/reference-9m --method awq --type Q4_0 --calibration demo/calibration.txt --evaluation demo/evaluation.txt -o "
+       "awq.gguf\n",
+       declare_quantize},
       {"convert", "Hugging Face checkpoint to GGUF", "  assay convert demo/reference-9m -o reference.gguf\n", declare_convert},
       {"download", "models and texts from the Hugging Face hub, into its cache",
        "  assay download Qwen/Qwen3-0.6B\n"
@@ -56,7 +59,10 @@ const std::vector<Command>& all_commands() {
        "  assay study pqi demo/reference-9m --text demo/evaluation.txt --config studies/pqi_demo.yaml --results results/pqi\n"
        "  assay study attention demo/reference-9m --text demo/evaluation.txt --config studies/attention_demo.yaml --quick\n"
        "  assay study outliers demo/reference-9m --config studies/outliers_demo.yaml --quick\n"
-       "  assay study proxies demo/reference-9m --text demo/evaluation.txt --tasks piqa.jsonl arc_easy.jsonl --quick\n",
+       "  assay study proxies demo/reference-9m --text demo/evaluation.txt --tasks piqa.jsonl arc_easy.jsonl --quick\n"
+       "  assay study awq demo/reference-9m --text demo/evaluation.txt --calibration demo/calibration.txt --results results/awq\n"
+       "  assay study rfic demo/reference-9m --text demo/evaluation.txt --calibration demo/calibration.txt --config "
+       "studies/rfic_demo.yaml\n",
        declare_study},
       {"score", "sensitivity scores of every matrix or layer: data-free, activations, curvature",
        "  assay score demo/reference-9m --text demo/calibration.txt --chunks 4\n"

@@ -47,9 +47,9 @@ std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome o
 
 Run declare_study(CLI::App& app) {
   auto options = std::make_shared<StudyOptions>();
-  app.add_option("study", options->name, "which study: qpsa, pqi, attention, outliers or proxies")
+  app.add_option("study", options->name, "which study: qpsa, pqi, attention, outliers, awq, rfic or proxies")
       ->required()
-      ->check(CLI::IsMember({"qpsa", "pqi", "attention", "outliers", "proxies"}));
+      ->check(CLI::IsMember({"qpsa", "pqi", "attention", "outliers", "awq", "rfic", "proxies"}));
   app.add_option("model", options->model, kModelHelp)->required();
   app.add_option("--config", options->config, "protocol and criteria (studies/*.yaml)");
   app.add_flag("--quick", options->quick, "minutes instead of a quarter of an hour: fewer samples, windows, types");
@@ -58,11 +58,14 @@ Run declare_study(CLI::App& app) {
                  "directory, made if need be, for the report (report.json), the tables (report.txt), rankings and figures");
   options->text = add_text_options(app, false);
   app.add_option("--text,-f", options->text->path, std::string(kTextHelp) + "; outliers brings its own prompts");
+  app.add_option("--calibration", options->calibration, "text that awq and rfic choose scales and weights on; --text is measured on");
   auto studies = std::make_shared<std::vector<Study>>();
   studies->push_back(declared(app, "qpsa", declare_study_qpsa));
   studies->push_back(declared(app, "pqi", declare_study_pqi));
   studies->push_back(declared(app, "attention", declare_study_attention));
   studies->push_back(declared(app, "outliers", declare_study_outliers));
+  studies->push_back(declared(app, "awq", declare_study_awq));
+  studies->push_back(declared(app, "rfic", declare_study_rfic));
   studies->push_back(declared(app, "proxies", declare_study_proxies));
   return [=](Context& context) -> Result<Outcome> {
     for (const Study& study : *studies)
@@ -72,9 +75,14 @@ Run declare_study(CLI::App& app) {
                       {option->get_name(), "belongs to the study " + study.name, "the study asked for is " + options->name, ""});
     if (options->text->path.empty() && options->name != "outliers")
       return fail(ErrorCode::kUsage, {"study " + options->name, "has no text", "--text FILE", ""});
+    const bool calibrates = options->name == "awq" || options->name == "rfic";
+    if (calibrates == options->calibration.empty())
+      return fail(ErrorCode::kUsage, {"study " + options->name, calibrates ? "needs a text to calibrate on" : "takes no --calibration",
+                                      calibrates ? "--calibration TEXT" : "", ""});
     const auto chosen = std::find_if(studies->begin(), studies->end(), [&](const Study& study) { return study.name == options->name; });
     ASSAY_TRY(locate_model(options->model, context));
     ASSAY_TRY(locate_text(options->text->path, context));
+    ASSAY_TRY(locate_text(options->calibration, context));
     return chosen->run(*options, context);
   };
 }

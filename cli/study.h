@@ -12,7 +12,7 @@ namespace assay::cli {
 
 // Options of every study.
 struct StudyOptions {
-  std::string name, model, config, layers, results;
+  std::string name, model, config, layers, results, calibration;
   bool quick = false;
   std::shared_ptr<TextOptions> text;
 };
@@ -22,9 +22,11 @@ using StudyRun = std::function<Result<Outcome>(const StudyOptions& options, Cont
 // Adds the options that only this study has.
 StudyRun declare_study_attention(CLI::App& app);
 StudyRun declare_study_outliers(CLI::App& app);
+StudyRun declare_study_awq(CLI::App& app);
 StudyRun declare_study_pqi(CLI::App& app);
 StudyRun declare_study_proxies(CLI::App& app);
 StudyRun declare_study_qpsa(CLI::App& app);
+StudyRun declare_study_rfic(CLI::App& app);
 
 // "fails 0.93 [0.91, 0.95] >= 0.8": criteria with what was measured, and the verdict of all.
 std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome outcome, bool post_hoc);

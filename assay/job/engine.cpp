@@ -43,6 +43,9 @@ class TorchEngine final : public Engine {
                                              Progress& progress) override {
     return guarded([&] { return assay::quantize_codes(options, settings, progress); });
   }
+  Result<QuantizeAwqResult> quantize_awq(const QuantizeAwqOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::quantize_awq(options, settings, progress); });
+  }
   Result<StudyQpsaResult> study_qpsa(const StudyQpsaOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::study_qpsa(options, settings, progress); });
   }
@@ -59,6 +62,12 @@ class TorchEngine final : public Engine {
   }
   Result<StudyProxiesResult> study_proxies(const StudyProxiesOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::study_proxies(options, settings, progress); });
+  }
+  Result<StudyAwqResult> study_awq(const StudyAwqOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::study_awq(options, settings, progress); });
+  }
+  Result<StudyRficResult> study_rfic(const StudyRficOptions& options, const RunSettings& settings, Progress& progress) override {
+    return guarded([&] { return assay::study_rfic(options, settings, progress); });
   }
   Result<OptimizeResult> optimize(const OptimizeOptions& options, const RunSettings& settings, Progress& progress) override {
     return guarded([&] { return assay::optimize(options, settings, progress); });

@@ -12,4 +12,16 @@ namespace assay {
 // A group of equal weights: scale 1. bits in [2, 8].
 void round_asymmetric(std::span<float> row, size_t group, int bits);
 
+// The same to the odd number of levels -(2^(bits-1) - 1) .. 2^(bits-1) - 1 around 0, the largest |w| on the last one. A group of zeros
+// stays.
+void round_symmetric(std::span<float> row, size_t group, int bits);
+
+// One of the two, as data. group in weights; AWQ's usual one.
+struct GroupGrid {
+  int bits = 4;
+  size_t group = 128;
+  bool zero_point = true;  // round_asymmetric
+};
+void round_to_grid(std::span<float> row, const GroupGrid& grid);
+
 }  // namespace assay

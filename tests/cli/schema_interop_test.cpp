@@ -76,6 +76,10 @@ TEST(Schema, EveryCommandsResultFits) {
       {"study", "attention " + model + " --text " + evaluation + " --ctx 32 --chunks 2 --quick --ranks 4 --sets together,alone,heads"},
       {"study", "outliers " + model + " --config outliers.yaml --layers 0-1 --quick --results outliers"},
       {"study", "proxies " + model + " --text " + evaluation + " --ctx 32 --chunks 1 --tasks items.jsonl --quick --layers 0-1"},
+      {"quantize", model + " --method awq --type Q4_0 --calibration " + calibration + " --ctx 64 --chunks 2 -o awq.gguf"},
+      {"study", "awq " + model + " --text " + evaluation + " --calibration " + calibration + " --ctx 64 --quick --results awq"},
+      {"study", "rfic " + model + " --text " + evaluation + " --calibration " + calibration +
+                    " --ctx 64 --quick --config " ASSAY_SOURCE_DIR "/studies/rfic_demo.yaml --results rfic"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
       {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"score", model + " --scores zd,kurt_boost --by layer"},

@@ -26,6 +26,31 @@ TEST(GroupRounding, ByHand) {
   EXPECT_EQ(same[0], 0);  // scale 1: rounds to 0
 }
 
+TEST(GroupRounding, SymmetricByHand) {
+  // Three bits: levels -3 .. 3. Largest 6: scale 2; 1 goes to even (0), 3 to 4 (2 of 1.5). The second group: scale 1/3.
+  std::vector<float> row = {-6, 1, 3, 5.1F, 1, -0.1F, 0, 0};
+  round_symmetric(row, 4, 3);
+  const std::vector<float> expected = {-6, 0, 4, 6, 1, 0, 0, 0};
+  for (size_t i = 0; i < row.size(); ++i) EXPECT_FLOAT_EQ(row[i], expected[i]) << i;
+  std::vector<float> nothing(4, 0.0F);
+  round_symmetric(nothing, 4, 4);
+  EXPECT_EQ(nothing, std::vector<float>(4, 0.0F));
+}
+
+// What is on the grid stays there.
+TEST(GroupRounding, TwiceIsOnce) {
+  for (const bool zero_point : {false, true}) {
+    CounterRandom random(3, 0);
+    std::vector<float> once(1024);
+    for (float& w : once) w = static_cast<float>(random.next_normal());
+    const GroupGrid grid{4, 128, zero_point};
+    round_to_grid(once, grid);
+    std::vector<float> twice = once;
+    round_to_grid(twice, grid);
+    for (size_t i = 0; i < once.size(); ++i) EXPECT_NEAR(twice[i], once[i], 1e-6) << i << (zero_point ? " zero point" : " symmetric");
+  }
+}
+
 // The error of a Gaussian in groups of 128 is that of methods.md 4.1: 0.0999 at 4 bits, 0.215 at 3, 0.501 at 2.
 TEST(GroupRounding, HasThePublishedErrorOnAGaussian) {
   CounterRandom random(7, 0);
