@@ -2,7 +2,8 @@
 """Ways to choose a type for every tensor, at the bytes of stock presets, measured on held-out text.
 
 usage: allocation_bench.py ASSAY MODEL CALIBRATION EVALUATION [--sizes Q2_K,Q3_K_M,...] [--work DIR] [--chunks N]
-                           [--refine BUDGET] [--evopress-generations N] [--skip METHOD,...] [--json FILE]
+                           [--sweep-chunks N] [--refine BUDGET] [--evopress-generations N]
+                           [--evopress-offspring N] [--skip METHOD,...] [--json FILE]
 
 Every method gets the same calibration text, the same importance matrix, llama.cpp's nearest codes and the same bytes (RAMP's the types of
 its own); the recipes are then measured as changes of one model on the evaluation text, all windows paired with the preset's, intervals
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import time
 
-TYPES = "Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_NL,IQ4_XS,Q4_0,Q4_1,Q5_0,Q5_1,Q8_0"
+TYPES = "Q2_K,Q3_K,IQ4_XS,Q4_K,Q5_K,Q6_K,Q8_0"
 RAMP_TYPES = "IQ2_XXS,IQ2_XS,IQ3_XXS,IQ3_S,Q4_K,Q5_K,Q6_K,Q8_0"
 LOW_TYPE = "Q2_K"  # the suite measures tensors one at a time at one very low type
 PRESET, REFERENCE = "preset", "preset, imatrix"
@@ -72,7 +73,8 @@ class Bench:
         if "interactions" not in self.skip:
             curvature += ["--terms", self.terms]
         self.curvature = self.keep("curvature.json", self.run(*curvature, stage="curvature"))
-        sweep = self.run("sweep", o.model, "--types", TYPES, "--compute", "deviations", *with_imatrix, *text, stage="measured")
+        sweep = self.run("sweep", o.model, "--types", TYPES, "--compute", "deviations", *with_imatrix, "--text", o.calibration, "--chunks",
+                         o.sweep_chunks, stage="measured")
         self.measured = self.keep("measured.json", sweep)
         self.ramp = self.keep("ramp.json", self.run("score", o.model, "--scores", "nsds_ramp,weight_error,weight_norm", "--types", RAMP_TYPES,
                                                     *with_imatrix, *text, stage="ramp"))
@@ -82,8 +84,8 @@ class Bench:
 
     def target_table(self, with_imatrix, text):
         path = self.work / "target_table.json"
-        self.run("score", self.o.model, "--scores", "target_bpw", "--types", TYPES, "--as-table", path, *with_imatrix, *text,
-                 stage="target-bpw")
+        self.run("score", self.o.model, "--scores", "target_bpw", "--types", TYPES, "--as-table", "target_bpw", "--table-output", path,
+                 *with_imatrix, *text, stage="target-bpw")
         return json.loads(path.read_text())
 
     def rank_one_table(self, table, with_imatrix, text):
@@ -108,7 +110,7 @@ class Bench:
     def optimize(self, size, stage, *arguments):
         o = self.o
         envelope = self.run("optimize", o.model, "--like", size, "--calibration", o.calibration, "--evaluation", o.evaluation, "--chunks",
-                            o.chunks, "-o", self.work / "out.gguf", *arguments, stage=stage)
+                            o.chunks, "--types", TYPES, "-o", self.work / "out.gguf", *arguments, stage=stage)
         self.keep(f"optimize-{stage}-{size}.json", envelope)
         return envelope["result"]
 
@@ -119,13 +121,13 @@ class Bench:
         table = ["--table"]
         made = {REFERENCE: self.preset(size)}
         if "target-bpw" not in self.skip:
-            made["target-bpw"] = self.plan(size, "target-bpw", *table, self.target, "--solver", "lagrangian")
+            made["target-bpw"] = self.plan(size, "target-bpw", *table, self.target, "--solver", "lagrangian-fill")
         made["rank-1"] = self.plan(size, "rank-1", *table, self.rank_one, "--solver", "greedy")
         for solver in ("greedy", "evolution"):
             made[f"ramp {solver}"] = self.plan(size, f"ramp {solver}", "--proxy", self.ramp, "--types", RAMP_TYPES, "--solver", solver)
         if "evopress" not in self.skip:
             made["evopress"] = self.recipe_of(self.optimize(size, "evopress", "--codes", "nearest", "--solver", "evopress", "--generations",
-                                                            self.o.evopress_generations))
+                                                            self.o.evopress_generations, "--offspring", self.o.evopress_offspring))
         made["curvature"] = self.plan(size, "curvature", *table, self.curvature)
         made["measured"] = self.plan(size, "measured", *table, self.measured)
         if "interactions" not in self.skip:
@@ -195,9 +197,11 @@ def main():
         parser.add_argument(name)
     parser.add_argument("--sizes", default="Q2_K,Q3_K_M,Q4_K_M,Q5_K_M")
     parser.add_argument("--work", default="allocation-work")
-    parser.add_argument("--chunks", type=int, default=32)
+    parser.add_argument("--chunks", type=int, default=24)
     parser.add_argument("--refine", default="100")
+    parser.add_argument("--sweep-chunks", type=int, default=8)
     parser.add_argument("--evopress-generations", type=int, default=10)
+    parser.add_argument("--evopress-offspring", type=int, default=64)
     parser.add_argument("--skip", default="")
     parser.add_argument("--json", default="")
     Bench(parser.parse_args()).all()
