@@ -56,6 +56,22 @@ void add_doses(const OutlierResult& result, const std::string& subtitle, std::ve
   figures.emplace_back("dose_response", std::move(figure));
 }
 
+// Of each block the candidate that costs most: the strongest of all are often of the last blocks, where there is little to see.
+std::vector<size_t> strongest_by_block(const OutlierResult& result) {
+  std::map<int, size_t> best;
+  for (size_t r = 0; r < result.rows.size(); ++r) {
+    const OutlierRow& row = result.rows[r];
+    if (row.kind == Kind::kControl || row.tracked.size() < 2) continue;
+    const auto [found, is_first] = best.try_emplace(row.layer, r);
+    if (!is_first && row.all.kl > result.rows[found->second].all.kl) found->second = r;
+  }
+  constexpr size_t kMostLines = 8;
+  std::vector<size_t> rows;
+  for (const auto& [layer, row] : best) rows.push_back(row);
+  if (rows.size() > kMostLines) rows.resize(kMostLines);
+  return rows;
+}
+
 void add_perturbation(const OutlierResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
   Figure norms = empty_figure("What a zeroed weight moves in the residual stream", subtitle);
   norms.x = {"block"};
@@ -64,8 +80,7 @@ void add_perturbation(const OutlierResult& result, const std::string& subtitle, 
   shares.x = {"block"};
   shares.y = {"lambda 1 over the sum, centred"};
   shares.y.reach = {0, 1};
-  for (const size_t row : result.strongest) {
-    if (result.rows[row].tracked.empty()) continue;
+  for (const size_t row : strongest_by_block(result)) {
     Line norm{short_name(result, row), {}}, share{short_name(result, row), {}};
     for (const TrackedLayer& one : result.rows[row].tracked) {
       norm.points.push_back({static_cast<double>(one.layer), one.token_norm, {}});
