@@ -77,23 +77,23 @@ void add_comparison(const Observation& seen, const EvaluateResult& evaluated, ui
 }
 
 // Task scores of others, read before anything is run: a broken file costs nothing.
-Result<std::vector<std::pair<std::string, TaskResults>>> read_lm_eval(const std::vector<std::string>& paths) {
-  std::vector<std::pair<std::string, TaskResults>> files;
+Result<std::vector<std::pair<std::string, LmEvalResults>>> read_lm_eval(const std::vector<std::string>& paths) {
+  std::vector<std::pair<std::string, LmEvalResults>> files;
   for (const std::string& path : paths) {
     ASSAY_ASSIGN(const std::string text, read_text_file(path));
-    ASSAY_ASSIGN(TaskResults results, parse_lm_eval(text, path));
+    ASSAY_ASSIGN(LmEvalResults results, parse_lm_eval(text, path));
     files.emplace_back(path, std::move(results));
   }
   return files;
 }
 
-void add_lm_eval(const std::vector<std::pair<std::string, TaskResults>>& files, Outcome& outcome) {
+void add_lm_eval(const std::vector<std::pair<std::string, LmEvalResults>>& files, Outcome& outcome) {
   if (files.empty()) return;
   Json list = Json::array();
   Table table({"task", "metric", "value", "standard error", "samples", "model"});
   for (const auto& [path, results] : files) {
     outcome.inputs.push_back(path);
-    for (const TaskScore& score : results.scores) {
+    for (const LmEvalScore& score : results.scores) {
       list.push_back({{"task", score.task},
                       {"metric", score.metric},
                       {"filter", score.filter},
@@ -109,7 +109,7 @@ void add_lm_eval(const std::vector<std::pair<std::string, TaskResults>>& files, 
                  score.samples ? group_digits(*score.samples) : "", printable(results.model)});
     }
   }
-  outcome.result["tasks"] = std::move(list);
+  outcome.result["lm_eval"] = std::move(list);
   outcome.text += "\ntask scores, by lm-evaluation-harness\n" + table.text();
 }
 

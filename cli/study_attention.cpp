@@ -199,7 +199,7 @@ Result<StudyAttentionOptions> prepared(const Options& own, const StudyOptions& s
     if (std::find(config.ranks.begin(), config.ranks.end(), config.compare_rank) == config.ranks.end()) config.compare_rank = 0;
   }
   if (!own.top_k.empty()) {
-    ASSAY_ASSIGN(config.top_k, parse_counts("--top-k", own.top_k));
+    ASSAY_ASSIGN(config.top_k, parse_counts("--keys", own.top_k));
   }
   if (!own.bases.empty()) {
     ASSAY_ASSIGN(config.bases, parse_bases(own.bases));
@@ -234,7 +234,7 @@ StudyRun declare_study_attention(CLI::App& app) {
   own->chunks = app.get_option("--chunks");
   own->window = app.get_option("--window");
   app.add_option("--ranks", own->ranks, "ranks of the residual, e.g. 1,4,16 (1,2,4,8,16,32)");
-  app.add_option("--top-k", own->top_k, "keys that stay, e.g. 2,4 (2,4,8)");
+  app.add_option("--keys", own->top_k, "keys that top-k keeps, e.g. 2,4 (2,4,8)");
   app.add_option("--bases", own->bases, "residual,centred,context,values,random (all)");
   app.add_option("--sets", own->sets, "layers replaced: together,alone,suffixes,subsets,heads (all)");
   app.add_option("--basis-text", own->basis_text, "text that bases are made from (windows of --text that are not evaluated)");

@@ -77,14 +77,15 @@ Result<TaskFacts> facts_of(const Json& root, const std::string& task, const Json
   return facts;
 }
 
-Status add_task(const std::string& task, const Json& node, const TaskFacts& facts, const JsonPlace& place, std::vector<TaskScore>& scores) {
+Status add_task(const std::string& task, const Json& node, const TaskFacts& facts, const JsonPlace& place,
+                std::vector<LmEvalScore>& scores) {
   if (!node.is_object()) return place.refuse(found_in(node), "metrics and their values are needed");
   for (const auto& [key, value] : node.items()) {
     if (is_no_metric(key)) continue;
     const auto [name, filter] = split_key(key);
     if (name.ends_with(kErrorSuffix)) continue;
     const JsonPlace at = place.key(printable(key));
-    TaskScore score{task, name, filter, 0, std::nullopt, facts.samples, facts.shots, facts.version};
+    LmEvalScore score{task, name, filter, 0, std::nullopt, facts.samples, facts.shots, facts.version};
     ASSAY_ASSIGN(score.value, json_real(value, at, -kLargest, kLargest));
     const std::string error_key = name + std::string(kErrorSuffix) + (filter.empty() ? "" : "," + filter);
     if (const auto error = node.find(error_key); error != node.end() && !error->is_null() && *error != "N/A") {
@@ -97,7 +98,7 @@ Status add_task(const std::string& task, const Json& node, const TaskFacts& fact
 
 }  // namespace
 
-Result<TaskResults> parse_lm_eval(std::string_view text, const std::string& who) {
+Result<LmEvalResults> parse_lm_eval(std::string_view text, const std::string& who) {
   ASSAY_ASSIGN(const Json root, parse_json(text, who, RepeatedKeys::kRefuse));
   const JsonPlace file{who, ""};
   const auto tasks = root.is_object() ? root.find("results") : root.end();
@@ -107,7 +108,7 @@ Result<TaskResults> parse_lm_eval(std::string_view text, const std::string& who)
   const JsonPlace place = file.key("results");
   if (!tasks->is_object() || tasks->empty() || tasks->size() > kMostTasks)
     return place.refuse(tasks->is_object() ? "has " + group_digits(tasks->size()) + " tasks" : found_in(*tasks), "tasks are needed");
-  TaskResults results;
+  LmEvalResults results;
   results.model = model_of(root);
   for (const auto& [task, node] : tasks->items()) {
     if (task.empty() || task.size() > kLongestName)

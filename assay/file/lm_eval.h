@@ -16,7 +16,7 @@
 
 namespace assay {
 
-struct TaskScore {
+struct LmEvalScore {
   std::string task, metric;  // "hellaswag", "acc_norm"
   std::string filter;        // "none", "strict-match"; empty: the file has none
   double value = 0;
@@ -25,13 +25,13 @@ struct TaskScore {
   std::string version;  // of the task; empty: unknown
 };
 
-struct TaskResults {
-  std::string model;              // as the file names it; empty: unknown
-  std::vector<TaskScore> scores;  // by task, metric, filter
+struct LmEvalResults {
+  std::string model;                // as the file names it; empty: unknown
+  std::vector<LmEvalScore> scores;  // by task, metric, filter
 };
 
 // `who` opens every message: the file's name. kBadInput: no JSON, deeper than 100 levels, no "results", a metric or an error that is no
 // finite number, a negative error, counts that are no whole numbers.
-Result<TaskResults> parse_lm_eval(std::string_view text, const std::string& who);
+Result<LmEvalResults> parse_lm_eval(std::string_view text, const std::string& who);
 
 }  // namespace assay

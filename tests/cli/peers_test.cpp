@@ -62,10 +62,10 @@ TEST(Peers, TaskScoresStandBesidePerplexityAndABrokenFileCostsNothing) {
   put_file(scratch / "b.json", R"({"results": {"arc": {"acc": 0.75}}})");
   const std::string eval = "eval " + kDemo + kText + " --store none --lm-eval " + (scratch / "a.json");
   const json seen = result(eval + " --lm-eval " + (scratch / "b.json"));
-  ASSERT_EQ(seen["tasks"].size(), 2u);
-  EXPECT_EQ(seen["tasks"][0]["standard_error"], 0.25);
-  EXPECT_EQ(seen["tasks"][0]["model"], "m");
-  EXPECT_TRUE(seen["tasks"][1]["standard_error"].is_null());
+  ASSERT_EQ(seen["lm_eval"].size(), 2u);
+  EXPECT_EQ(seen["lm_eval"][0]["standard_error"], 0.25);
+  EXPECT_EQ(seen["lm_eval"][0]["model"], "m");
+  EXPECT_TRUE(seen["lm_eval"][1]["standard_error"].is_null());
   EXPECT_GT(seen["ppl"], 1);
   put_file(scratch / "bad.json", R"({"results": {"arc": {"acc,none": "high"}}})");
   const auto refused = run("eval " + kDemo + kText + " --store none --lm-eval " + (scratch / "bad.json"));

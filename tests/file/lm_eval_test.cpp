@@ -22,7 +22,7 @@ TEST(LmEval, TheNewForm) {
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->model, "org/model");
   ASSERT_EQ(read->scores.size(), 4u);
-  const TaskScore &flexible = read->scores[0], &strict = read->scores[1], &acc = read->scores[2], &norm = read->scores[3];
+  const LmEvalScore &flexible = read->scores[0], &strict = read->scores[1], &acc = read->scores[2], &norm = read->scores[3];
   EXPECT_EQ(flexible.task + "/" + flexible.metric + "/" + flexible.filter, "gsm8k/exact_match/flexible-extract");
   EXPECT_EQ(strict.filter, "strict-match");
   EXPECT_EQ(strict.standard_error, std::nullopt);
