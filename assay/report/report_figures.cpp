@@ -14,7 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kShown = 30;  // of the strongest variants
+constexpr double kLeastHeight = 140;  // pixels, of a map of one row
+constexpr size_t kShown = 30;         // of the strongest variants
 
 double number_at(const Json& of, const char* key) {
   const auto found = of.find(key);
@@ -106,7 +107,7 @@ std::optional<Figure> model_map(std::string title, std::string unit, const std::
   figure.series.emplace_back(std::move(cells));
   figure.footnote = outside;
   figure.width = std::max(480.0, 140.0 + 26.0 * static_cast<double>(layers.size()));
-  figure.height = 90.0 + 26.0 * static_cast<double>(roles.size());
+  figure.height = std::max(kLeastHeight, 90.0 + 26.0 * static_cast<double>(roles.size()));
   return figure;
 }
 
@@ -134,7 +135,7 @@ Figure whiskers(std::string title, std::string subtitle, Axis x, const std::vect
   }
   figure.series.emplace_back(std::move(points));
   figure.footnote = "Bars are 95 % intervals.";
-  figure.height = 90.0 + 20.0 * static_cast<double>(rows.size());
+  figure.height = std::max(kLeastHeight, 90.0 + 20.0 * static_cast<double>(rows.size()));
   return figure;
 }
 
