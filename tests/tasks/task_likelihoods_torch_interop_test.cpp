@@ -18,7 +18,7 @@ namespace {
 
 // Sums of up to some hundred float32 logits' log p; the largest difference seen is a tenth of it.
 constexpr double kTolerance = 1e-4;
-constexpr size_t kItems = 50;
+constexpr size_t kItems = 25;
 
 TEST(TaskLikelihoods, EqualTransformers) {
   const std::filesystem::path tasks = std::filesystem::path(ASSAY_SOURCE_DIR) / "../shared/data/tasks";
