@@ -5,6 +5,9 @@
 #include "assay/study/rfic_study.h"
 #include "tests/file/test_files.h"
 
+// fontconfig keeps its fonts until the process ends.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libfontconfig\n"; }
+
 namespace assay {
 namespace {
 
