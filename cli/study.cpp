@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "cli/table.h"
 
@@ -43,6 +44,28 @@ std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome o
   return "\n" + table.text() +
          fmt::format("Overall: {}.{}\n", name_of(outcome),
                      post_hoc ? " The criteria were changed after the first measurement: post hoc." : "");
+}
+
+void add_run(const std::vector<std::pair<std::string, double>>& stage_seconds, const UnitCounts& units, Outcome& outcome) {
+  Json stages = Json::object();
+  for (const auto& [name, seconds] : stage_seconds) stages[name] = seconds;
+  outcome.run_facts["stage_seconds"] = std::move(stages);
+  add_units(units, outcome);
+}
+
+Status write_results(const ResultsDirectory& results, const std::string& model, const std::string& measured,
+                     const std::vector<std::pair<std::string, std::string>>& files, const DrawFigures& draw, Outcome& outcome) {
+  if (!results.wanted()) return {};
+  ASSAY_ASSIGN(const std::vector<std::string> figures, draw(std::filesystem::path(model).filename().string() + ", " + measured));
+  ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
+  std::string names = "report.json, report.txt";
+  for (const auto& [name, text] : files) {
+    ASSAY_TRY(write_text_file(results.file(name), text, results.output()));
+    names += ", " + name;
+  }
+  outcome.report_file = results.file("report.json");
+  outcome.text += fmt::format("{} and {} figures in {}\n", names, figures.size() / 2, results.path());
+  return {};
 }
 
 Run declare_study(CLI::App& app) {

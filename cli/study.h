@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/results.h"
 
 namespace assay::cli {
 
@@ -27,6 +28,15 @@ StudyRun declare_study_pqi(CLI::App& app);
 StudyRun declare_study_proxies(CLI::App& app);
 StudyRun declare_study_qpsa(CLI::App& app);
 StudyRun declare_study_rfic(CLI::App& app);
+
+// Facts of the run that every study has: seconds of its stages, units found and made.
+void add_run(const std::vector<std::pair<std::string, double>>& stage_seconds, const UnitCounts& units, Outcome& outcome);
+
+// Where --results is wanted: report.txt (the outcome's text), `files` (name -> text) and figures; the program writes report.json.
+// `measured`: "24 windows, 6120 tokens", beside the model's name under the figures' titles.
+using DrawFigures = std::function<Result<std::vector<std::string>>(const std::string& subtitle)>;
+Status write_results(const ResultsDirectory& results, const std::string& model, const std::string& measured,
+                     const std::vector<std::pair<std::string, std::string>>& files, const DrawFigures& draw, Outcome& outcome);
 
 // "fails 0.93 [0.91, 0.95] >= 0.8": criteria with what was measured, and the verdict of all.
 std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome outcome, bool post_hoc);

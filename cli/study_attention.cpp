@@ -2,12 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "assay/base/text.h"
 #include "assay/study/attention_analysis.h"
 #include "assay/study/attention_figures.h"
-#include "cli/results.h"
 #include "cli/study.h"
 #include "cli/table.h"
 
@@ -216,16 +214,6 @@ Result<StudyAttentionOptions> prepared(const Options& own, const StudyOptions& s
   return study;
 }
 
-Status write_results(const std::string& model, const AttentionResult& result, const ResultsDirectory& results, Outcome& outcome) {
-  const std::string subtitle =
-      fmt::format("{}, {} windows, {} tokens", std::filesystem::path(model).filename().string(), result.windows, result.tokens_scored);
-  ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result, results.path(), subtitle, results.output()));
-  ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
-  outcome.report_file = results.file("report.json");
-  outcome.text += fmt::format("report.json, report.txt and {} figures in {}\n", figures.size() / 2, results.path());
-  return {};
-}
-
 }  // namespace
 
 StudyRun declare_study_attention(CLI::App& app) {
@@ -252,12 +240,11 @@ StudyRun declare_study_attention(CLI::App& app) {
     outcome.inputs = {shared.model, shared.text->path, shared.config, own->basis_text};
     outcome.noise_floor = made.result.noise_floor;
     outcome.result = to_json(made.result);
-    Json stages = Json::object();
-    for (const auto& [name, seconds] : made.stage_seconds) stages[name] = seconds;
-    outcome.run_facts = {{"stage_seconds", std::move(stages)}};
-    add_units(made.units, outcome);
+    add_run(made.stage_seconds, made.units, outcome);
     outcome.text = text_of(made);
-    if (results.wanted()) ASSAY_TRY(write_results(shared.model, made.result, results, outcome));
+    const auto draw = [&](const std::string& subtitle) { return write_figures(made.result, results.path(), subtitle, results.output()); };
+    ASSAY_TRY(write_results(results, shared.model, fmt::format("{} windows, {} tokens", made.result.windows, made.result.tokens_scored), {},
+                            draw, outcome));
     return outcome;
   };
 }

@@ -1,10 +1,7 @@
 // `assay study awq`.
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "assay/base/text.h"
-#include "cli/results.h"
 #include "cli/study.h"
 #include "cli/table.h"
 
@@ -61,19 +58,11 @@ StudyRun declare_study_awq(CLI::App&) {
     Outcome outcome;
     outcome.inputs = {shared.model, shared.text->path, shared.calibration, shared.config};
     outcome.result = to_json(made.result);
-    Json stages = Json::object();
-    for (const auto& [name, seconds] : made.stage_seconds) stages[name] = seconds;
-    outcome.run_facts = {{"stage_seconds", std::move(stages)}};
-    add_units(made.units, outcome);
+    add_run(made.stage_seconds, made.units, outcome);
     outcome.text = text_of(made);
-    if (!results.wanted()) return outcome;
-    const std::string subtitle = fmt::format("{}, {} windows, {} tokens", std::filesystem::path(shared.model).filename().string(),
-                                             made.result.windows, made.result.tokens_scored);
-    ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(made.result, results.path(), subtitle, results.output()));
-    ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
-    ASSAY_TRY(write_text_file(results.file("rows.csv"), rows_csv(made.result), results.output()));
-    outcome.report_file = results.file("report.json");
-    outcome.text += fmt::format("report.json, report.txt, rows.csv and {} figures in {}\n", figures.size() / 2, results.path());
+    const auto draw = [&](const std::string& subtitle) { return write_figures(made.result, results.path(), subtitle, results.output()); };
+    ASSAY_TRY(write_results(results, shared.model, fmt::format("{} windows, {} tokens", made.result.windows, made.result.tokens_scored),
+                            {{"rows.csv", rows_csv(made.result)}}, draw, outcome));
     return outcome;
   };
 }

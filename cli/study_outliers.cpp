@@ -2,13 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 
 #include "assay/base/text.h"
 #include "assay/score/median.h"
 #include "assay/study/outlier_figures.h"
-#include "cli/results.h"
 #include "cli/study.h"
 #include "cli/table.h"
 
@@ -204,17 +202,6 @@ Result<StudyOutliersOptions> prepared(const Options& own, const StudyOptions& sh
   return study;
 }
 
-Status write_results(const std::string& model, const OutlierResult& result, const ResultsDirectory& results, Outcome& outcome) {
-  const std::string subtitle =
-      fmt::format("{}, {} prompts, {} tokens", std::filesystem::path(model).filename().string(), result.prompts, result.tokens);
-  ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result, results.path(), subtitle, results.output()));
-  ASSAY_TRY(write_text_file(results.file("weights.csv"), to_csv(result), results.output()));
-  ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
-  outcome.report_file = results.file("report.json");
-  outcome.text += fmt::format("report.json, report.txt, weights.csv and {} figures in {}\n", figures.size() / 2, results.path());
-  return {};
-}
-
 }  // namespace
 
 StudyRun declare_study_outliers(CLI::App& app) {
@@ -234,12 +221,11 @@ StudyRun declare_study_outliers(CLI::App& app) {
     outcome.inputs = inputs;
     outcome.noise_floor = made.result.noise_floor;
     outcome.result = to_json(made.result);
-    Json stages = Json::object();
-    for (const auto& [name, seconds] : made.stage_seconds) stages[name] = seconds;
-    outcome.run_facts = {{"stage_seconds", std::move(stages)}};
-    add_units(made.units, outcome);
+    add_run(made.stage_seconds, made.units, outcome);
     outcome.text = text_of(made);
-    if (results.wanted()) ASSAY_TRY(write_results(shared.model, made.result, results, outcome));
+    const auto draw = [&](const std::string& subtitle) { return write_figures(made.result, results.path(), subtitle, results.output()); };
+    ASSAY_TRY(write_results(results, shared.model, fmt::format("{} prompts, {} tokens", made.result.prompts, made.result.tokens),
+                            {{"weights.csv", to_csv(made.result)}}, draw, outcome));
     return outcome;
   };
 }

@@ -2,12 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "assay/base/text.h"
 #include "assay/study/pqi_analysis.h"
 #include "assay/study/pqi_figures.h"
-#include "cli/results.h"
 #include "cli/study.h"
 #include "cli/table.h"
 
@@ -153,16 +151,6 @@ Json cost_json(const StudyPqiResult& study) {
   return list;
 }
 
-Status write_results(const std::string& model, const PqiStudyResult& result, const ResultsDirectory& results, Outcome& outcome) {
-  const std::string subtitle =
-      fmt::format("{}, {} windows, {} tokens", std::filesystem::path(model).filename().string(), result.windows, result.tokens_scored);
-  ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result, results.path(), subtitle, results.output()));
-  ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
-  outcome.report_file = results.file("report.json");
-  outcome.text += fmt::format("report.json, report.txt and {} figures in {}\n", figures.size() / 2, results.path());
-  return {};
-}
-
 }  // namespace
 
 StudyRun declare_study_pqi(CLI::App& app) {
@@ -181,12 +169,12 @@ StudyRun declare_study_pqi(CLI::App& app) {
     Outcome outcome;
     outcome.inputs = {shared.model, shared.text->path, shared.config};
     outcome.result = to_json(made.result);
-    Json stages = Json::object();
-    for (const auto& [name, seconds] : made.stage_seconds) stages[name] = seconds;
-    outcome.run_facts = {{"stage_seconds", std::move(stages)}, {"cost", cost_json(made)}};
-    add_units(made.units, outcome);
+    add_run(made.stage_seconds, made.units, outcome);
+    outcome.run_facts["cost"] = cost_json(made);
     outcome.text = text_of(made);
-    if (results.wanted()) ASSAY_TRY(write_results(shared.model, made.result, results, outcome));
+    const auto draw = [&](const std::string& subtitle) { return write_figures(made.result, results.path(), subtitle, results.output()); };
+    ASSAY_TRY(write_results(results, shared.model, fmt::format("{} windows, {} tokens", made.result.windows, made.result.tokens_scored), {},
+                            draw, outcome));
     return outcome;
   };
 }

@@ -2,11 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "assay/base/text.h"
 #include "assay/study/proxies_figures.h"
-#include "cli/results.h"
 #include "cli/study.h"
 #include "cli/table.h"
 
@@ -102,16 +100,6 @@ Result<StudyProxiesOptions> prepared(const Options& own, const StudyOptions& sha
   return study;
 }
 
-Status write_results(const std::string& model, const ProxiesResult& result, const ResultsDirectory& results, Outcome& outcome) {
-  const std::string subtitle = fmt::format("{}, {} changed models, {} tasks", std::filesystem::path(model).filename().string(),
-                                           result.variants.size(), result.tasks.size());
-  ASSAY_ASSIGN(const std::vector<std::string> figures, write_figures(result, results.path(), subtitle, results.output()));
-  ASSAY_TRY(write_text_file(results.file("report.txt"), outcome.text, results.output()));
-  outcome.report_file = results.file("report.json");
-  outcome.text += fmt::format("report.json, report.txt and {} figures in {}\n", figures.size() / 2, results.path());
-  return {};
-}
-
 }  // namespace
 
 StudyRun declare_study_proxies(CLI::App& app) {
@@ -129,12 +117,12 @@ StudyRun declare_study_proxies(CLI::App& app) {
     ASSAY_ASSIGN(Engine * engine, context.engine());
     ASSAY_ASSIGN(const StudyProxiesResult made, engine->study_proxies(study, context.settings, context.progress));
     outcome.result = to_json(made.result);
-    Json stages = Json::object();
-    for (const auto& [name, seconds] : made.stage_seconds) stages[name] = seconds;
-    outcome.run_facts = {{"stage_seconds", std::move(stages)}};
-    add_units(made.units, outcome);
+    add_run(made.stage_seconds, made.units, outcome);
     outcome.text = text_of(made.result);
-    if (results.wanted()) ASSAY_TRY(write_results(shared.model, made.result, results, outcome));
+    const auto draw = [&](const std::string& subtitle) { return write_figures(made.result, results.path(), subtitle, results.output()); };
+    ASSAY_TRY(write_results(results, shared.model,
+                            fmt::format("{} changed models, {} tasks", made.result.variants.size(), made.result.tasks.size()), {}, draw,
+                            outcome));
     return outcome;
   };
 }

@@ -178,10 +178,8 @@ StudyRun declare_study_qpsa(CLI::App& app) {
     outcome.inputs = {shared.model, options->study.text.path, shared.config, options->rankings};
     outcome.noise_floor = result.result.noise_floor;
     outcome.result = to_json(result.result);
-    Json stages = Json::object();
-    for (const auto& [name, seconds] : result.stage_seconds) stages[name] = seconds;
-    outcome.run_facts = {{"stage_seconds", std::move(stages)}, {"forward_equivalents", result.forward_equivalents}};
-    add_units(result.units, outcome);
+    add_run(result.stage_seconds, result.units, outcome);
+    outcome.run_facts["forward_equivalents"] = result.forward_equivalents;
     outcome.text = text_of(result);
     if (results.wanted()) ASSAY_TRY(write_results(shared.model, result.result, results, outcome));
     return outcome;
