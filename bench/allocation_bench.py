@@ -24,6 +24,7 @@ Results go to a table in Markdown on standard output and, with --json, to a file
 import argparse
 import json
 import pathlib
+import resource
 import subprocess
 import sys
 import time
@@ -34,25 +35,32 @@ LOW_TYPE = "Q2_K"  # the suite measures tensors one at a time at one very low ty
 PRESET, REFERENCE = "preset", "preset, imatrix"
 
 
+def processor_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Bench:
     def __init__(self, options):
         self.o = options
         self.work = pathlib.Path(options.work)
         self.work.mkdir(parents=True, exist_ok=True)
         self.seconds = {}
+        self.processor_seconds = {}
         self.sizes = options.sizes.split(",")
         self.skip = set(filter(None, options.skip.split(",")))
 
     def run(self, *arguments, stage=None):
-        """Result of one command; its seconds are added to the stage's."""
+        """Result of one command; its seconds, by the clock and of the processor, are added to the stage's."""
         out = self.work / "result.json"
         command = [self.o.assay, *map(str, arguments), "--quiet", "--force", "--json", out]
-        begin = time.monotonic()
+        begin, processor_begin = time.monotonic(), processor_seconds()
         done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout[-3000:]}")
         if stage:
             self.seconds[stage] = self.seconds.get(stage, 0) + time.monotonic() - begin
+            self.processor_seconds[stage] = self.processor_seconds.get(stage, 0) + processor_seconds() - processor_begin
         print(f"{time.monotonic() - begin:7.1f} s  {' '.join(map(str, arguments))[:150]}", file=sys.stderr, flush=True)
         return json.loads(out.read_text())
 
@@ -184,11 +192,11 @@ class Bench:
                 lines["assay"] = self.assay(size)
             self.report(size, lines, seen)
             everything[size] = lines
-        print("\n| stage | seconds, all sizes |\n|---|---|")
+        print("\n| stage | seconds, all sizes | processor seconds |\n|---|---|---|")
         for stage, seconds in self.seconds.items():
-            print(f"| {stage} | {seconds:.1f} |")
+            print(f"| {stage} | {seconds:.1f} | {self.processor_seconds[stage]:.1f} |")
         if self.o.json:
-            pathlib.Path(self.o.json).write_text(json.dumps({"sizes": everything, "seconds": self.seconds}, indent=1))
+            pathlib.Path(self.o.json).write_text(json.dumps({"sizes": everything, "seconds": self.seconds, "processor_seconds": self.processor_seconds}, indent=1))
 
 
 def main():
@@ -200,7 +208,7 @@ def main():
     parser.add_argument("--chunks", type=int, default=24)
     parser.add_argument("--refine", default="100")
     parser.add_argument("--sweep-chunks", type=int, default=8)
-    parser.add_argument("--evopress-generations", type=int, default=10)
+    parser.add_argument("--evopress-generations", type=int, default=4)
     parser.add_argument("--evopress-offspring", type=int, default=64)
     parser.add_argument("--skip", default="")
     parser.add_argument("--json", default="")
