@@ -2,8 +2,8 @@
 """Ways to choose a type for every tensor, at the bytes of stock presets, measured on held-out text.
 
 usage: allocation_bench.py ASSAY MODEL CALIBRATION EVALUATION [--sizes Q2_K,Q3_K_M,...] [--work DIR] [--chunks N]
-                           [--sweep-chunks N] [--refine BUDGET] [--evopress-generations N]
-                           [--evopress-offspring N] [--skip METHOD,...] [--json FILE]
+                           [--sweep-chunks N] [--refine BUDGET] [--evopress-sizes Q2_K,...]
+                           [--evopress-generations N] [--evopress-offspring N] [--skip METHOD,...] [--json FILE]
 
 Every method gets the same calibration text, the same importance matrix, llama.cpp's nearest codes and the same bytes (RAMP's the types of
 its own); the recipes are then measured as changes of one model on the evaluation text, all windows paired with the preset's, intervals
@@ -133,7 +133,7 @@ class Bench:
         made["rank-1"] = self.plan(size, "rank-1", *table, self.rank_one, "--solver", "greedy")
         for solver in ("greedy", "evolution"):
             made[f"ramp {solver}"] = self.plan(size, f"ramp {solver}", "--proxy", self.ramp, "--types", RAMP_TYPES, "--solver", solver)
-        if "evopress" not in self.skip:
+        if "evopress" not in self.skip and size in self.o.evopress_sizes.split(","):
             made["evopress"] = self.recipe_of(self.optimize(size, "evopress", "--codes", "nearest", "--solver", "evopress", "--generations",
                                                             self.o.evopress_generations, "--offspring", self.o.evopress_offspring))
         made["curvature"] = self.plan(size, "curvature", *table, self.curvature)
@@ -208,6 +208,7 @@ def main():
     parser.add_argument("--chunks", type=int, default=24)
     parser.add_argument("--refine", default="100")
     parser.add_argument("--sweep-chunks", type=int, default=8)
+    parser.add_argument("--evopress-sizes", default="Q2_K")
     parser.add_argument("--evopress-generations", type=int, default=4)
     parser.add_argument("--evopress-offspring", type=int, default=64)
     parser.add_argument("--skip", default="")
