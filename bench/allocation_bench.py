@@ -206,7 +206,7 @@ def main():
     parser.add_argument("--sizes", default="Q2_K,Q3_K_M,Q4_K_M,Q5_K_M")
     parser.add_argument("--work", default="allocation-work")
     parser.add_argument("--chunks", type=int, default=24)
-    parser.add_argument("--refine", default="100")
+    parser.add_argument("--refine", default="50")
     parser.add_argument("--sweep-chunks", type=int, default=8)
     parser.add_argument("--evopress-sizes", default="Q2_K")
     parser.add_argument("--evopress-generations", type=int, default=4)

@@ -12,8 +12,8 @@
 namespace assay::cli {
 namespace {
 
-std::string text_of(const AttentionMeasure& measure) { return fmt::format("{:.4g}{}", measure.value, interval_text(measure.interval)); }
-std::string text_of(const std::optional<AttentionMeasure>& measure) { return measure ? text_of(*measure) : ""; }
+std::string text_of(const Estimate& measure) { return fmt::format("{:.4g}{}", measure.value, interval_text(measure.interval)); }
+std::string text_of(const std::optional<Estimate>& measure) { return measure ? text_of(*measure) : ""; }
 std::string percent(const std::optional<double>& share) { return share ? fmt::format("{:.1f} %", 100 * *share) : ""; }
 
 std::string layers_text(const std::vector<int>& layers) {

@@ -13,7 +13,7 @@ namespace assay::cli {
 namespace {
 
 std::string number(double value) { return fmt::format("{:.4g}", value); }
-std::string text_of(const PqiMeasure& measure) { return fmt::format("{:.4g}{}", measure.value, interval_text(measure.interval)); }
+std::string text_of(const Estimate& measure) { return fmt::format("{:.4g}{}", measure.value, interval_text(measure.interval)); }
 std::string percent(double part) { return fmt::format("{:.4g} %", 100 * part); }
 
 void add_orders(const PqiOfType& one, std::string& text) {

@@ -123,8 +123,8 @@ class BlockSearch {
 
   // Of every matrix of the block but q and k, after scaling.
   Status add_clips(AwqResult& result) const {
-    ASSAY_ASSIGN(const auto folded, EditedCheckpoint::make(std::shared_ptr<const Checkpoint>(&search_.weights, [](const Checkpoint*) {}),
-                                                           folded_edits(result), search_.options.threads));
+    ASSAY_ASSIGN(const auto folded, edited_checkpoint(std::shared_ptr<const Checkpoint>(&search_.weights, [](const Checkpoint*) {}),
+                                                      folded_edits(result), search_.options.threads));
     for (const Site site : {Site::kV, Site::kO, Site::kGate, Site::kUp, Site::kDown}) {
       if (!block_.has(site)) continue;
       const std::string tensor = search_.network.tensor_name(layer_, site);

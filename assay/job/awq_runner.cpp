@@ -81,7 +81,7 @@ Result<Observation> AwqRunner::compare(const std::string& name, const Checkpoint
 
 Result<Observation> AwqRunner::compare(const std::string& name, const TensorEdits& edits) {
   return compare(name, [&]() -> Result<std::shared_ptr<const Checkpoint>> {
-    ASSAY_ASSIGN(auto edited, EditedCheckpoint::make(model_.checkpoint, edits, settings_.threads));
+    ASSAY_ASSIGN(auto edited, edited_checkpoint(model_.checkpoint, edits, settings_.threads));
     return std::shared_ptr<const Checkpoint>(std::move(edited));
   });
 }

@@ -90,7 +90,7 @@ class EndReader : public GradientReader {
 };
 
 Status measure_end(const QuantizationPath& path, double t, GradientReader& reader, const Progress& progress) {
-  ASSAY_ASSIGN(auto checkpoint, InterpolatedCheckpoint::make(path.base, path.far, t, path.network.threads));
+  ASSAY_ASSIGN(auto checkpoint, interpolated_checkpoint(path.base, path.far, t, path.network.threads));
   ASSAY_ASSIGN(const auto network, Network::load(checkpoint, path.network));
   QuietProgress quiet(progress);
   GradientReader* const readers[] = {&reader};

@@ -93,7 +93,7 @@ class AwqJob {
   Status write() {
     TensorEdits edits = folded_edits(awq_);
     if (result_.on_grid) append(edits, rounding_edits(runner_.matrices(), awq_, grid().round));
-    ASSAY_ASSIGN(const auto folded, EditedCheckpoint::make(base_, std::move(edits), threads()));
+    ASSAY_ASSIGN(const auto folded, edited_checkpoint(base_, std::move(edits), threads()));
     QuantizeOptions file = options_.file;
     for (const auto& [name, type] : kept_)  // scaled, they are float32 in memory
       ASSAY_TRY(file.tensor_types.add(exact_name(name) + "=" + find_type(type)->name, "awq"));

@@ -9,9 +9,9 @@
 
 #include "assay/base/text.h"
 #include "assay/job/attention_runner.h"
+#include "assay/job/study_criteria.h"
 #include "assay/probe/statistics.h"
 #include "assay/study/attention_analysis.h"
-#include "assay/study/criterion_io.h"
 
 namespace assay {
 namespace {
@@ -156,17 +156,13 @@ class AttentionStudy {
     return {};
   }
 
-  // The criteria's hash is kept before the first unit; another one later says that they were changed afterwards.
   Status register_criteria() {
-    result_.criteria_hash = hash_of(config_.criteria.empty() ? default_attention_criteria() : config_.criteria);
     std::string layers;
     for (const int layer : result_.chosen) layers += std::to_string(layer) + ",";
     UnitKey key = runner_.store().key("attention criteria");
     key.add("windows", fingerprint(runner_.windows())).add("layers", layers).add("basis", fingerprint(runner_.basis_windows()));
-    const auto units = runner_.store().units(std::move(key));
-    ASSAY_ASSIGN(const std::string kept, find_or_make(*units, "criteria", [&]() -> Result<std::string> { return result_.criteria_hash; }));
-    result_.post_hoc = kept != result_.criteria_hash;
-    return runner_.store().flush();
+    return assay::register_criteria(runner_.store(), std::move(key),
+                                    config_.criteria.empty() ? default_attention_criteria() : config_.criteria, result_);
   }
 
   void describe_heads() {

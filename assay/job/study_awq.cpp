@@ -10,7 +10,7 @@
 #include "assay/job/awq_runner.h"
 #include "assay/job/make_table.h"
 #include "assay/job/quantize_awq.h"
-#include "assay/study/criterion_io.h"
+#include "assay/job/study_criteria.h"
 
 namespace assay {
 namespace {
@@ -66,12 +66,8 @@ class AwqStudy {
 
   Status register_criteria() {
     if (config_.criteria.empty()) config_.criteria = default_awq_criteria(config_.types);
-    result_.criteria_hash = hash_of(config_.criteria);
-    const auto units = runner_.store().units(
-        runner_.store().key("awq criteria").add("windows", fingerprint(runner_.evaluation().windows)).add("config", config_.name));
-    ASSAY_ASSIGN(const std::string kept, find_or_make(*units, "criteria", [&]() -> Result<std::string> { return result_.criteria_hash; }));
-    result_.post_hoc = kept != result_.criteria_hash;
-    return runner_.store().flush();
+    UnitKey key = runner_.store().key("awq criteria").add("windows", fingerprint(runner_.evaluation().windows)).add("config", config_.name);
+    return assay::register_criteria(runner_.store(), std::move(key), config_.criteria, result_);
   }
 
   int threads() const { return runner_.settings().threads; }
@@ -214,10 +210,7 @@ class AwqStudy {
     }
   }
 
-  void conclude() {
-    for (const Criterion& criterion : config_.criteria) result_.verdicts.push_back(judge(criterion, result_.statistics));
-    result_.outcome = overall(result_.verdicts);
-  }
+  void conclude() { judge(result_, config_.criteria); }
 
   AwqRunner& runner_;
   AwqStudyConfig config_;

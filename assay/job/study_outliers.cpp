@@ -12,7 +12,7 @@
 #include "assay/job/outlier_runner.h"
 #include "assay/job/outlier_shares.h"
 #include "assay/job/outlier_tracking.h"
-#include "assay/study/criterion_io.h"
+#include "assay/job/study_criteria.h"
 
 namespace assay {
 namespace {
@@ -63,16 +63,13 @@ class OutlierStudy {
     result_.interval = windows.size() < 8 ? bootstrap_unit(windows) : "prompts";
   }
 
-  // The criteria's hash is kept before the first measurement; another one later says that they were changed afterwards.
   Status register_criteria() {
-    result_.criteria_hash = hash_of(config_.criteria.empty() ? default_outlier_criteria(config_) : config_.criteria);
     std::string of;
     for (const GgmlType type : config_.share_types) of += find_type(type)->name + std::string(",");
     for (const uint64_t k : config_.share_k) of += std::to_string(k) + ",";
-    const auto work = [&]() -> Result<std::string> { return result_.criteria_hash; };
-    ASSAY_ASSIGN(const std::string kept, runner_.unit(runner_.key("outliers criteria").add("shares", of), "criteria", work));
-    result_.post_hoc = kept != result_.criteria_hash;
-    return {};
+    UnitKey key = runner_.key("outliers criteria").add("shares", of);
+    return assay::register_criteria(runner_.store(), std::move(key),
+                                    config_.criteria.empty() ? default_outlier_criteria(config_) : config_.criteria, result_);
   }
 
   // Variants of the stages; what is not known yet counts with its most.

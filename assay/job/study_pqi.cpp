@@ -8,8 +8,8 @@
 
 #include "assay/file/tensor_role.h"
 #include "assay/job/pqi_runner.h"
+#include "assay/job/study_criteria.h"
 #include "assay/probe/statistics.h"
-#include "assay/study/criterion_io.h"
 #include "assay/study/pqi_analysis.h"
 
 namespace assay {
@@ -57,16 +57,12 @@ class PqiStudy {
     result_.intervals = config_.intervals;
   }
 
-  // The criteria's hash is kept before the first unit; another one later says that they were changed afterwards.
   Status register_criteria() {
-    result_.criteria_hash = hash_of(config_.criteria.empty() ? default_pqi_criteria(config_.types) : config_.criteria);
     std::string types;
     for (const GgmlType type : config_.types) types += find_type(type)->name + std::string(",");
-    const auto units =
-        runner_.store().units(runner_.store().key("pqi criteria").add("windows", fingerprint(runner_.set().windows)).add("types", types));
-    ASSAY_ASSIGN(const std::string kept, find_or_make(*units, "criteria", [&]() -> Result<std::string> { return result_.criteria_hash; }));
-    result_.post_hoc = kept != result_.criteria_hash;
-    return runner_.store().flush();
+    UnitKey key = runner_.store().key("pqi criteria").add("windows", fingerprint(runner_.set().windows)).add("types", types);
+    return assay::register_criteria(runner_.store(), std::move(key),
+                                    config_.criteria.empty() ? default_pqi_criteria(config_.types) : config_.criteria, result_);
   }
 
   Status stop_if_asked() const {
@@ -89,7 +85,7 @@ class PqiStudy {
     return one;
   }
 
-  PqiMeasure mean(const std::vector<double>& values) const { return window_mean(values, documents_, config_.seed); }
+  Estimate mean(const std::vector<double>& values) const { return window_mean(values, documents_, config_.seed); }
 
   // Table 1.
   Status orders(const PqiIntegral& integral, PqiOfType& one) {

@@ -10,6 +10,7 @@
 #include "assay/base/text.h"
 #include "assay/job/depth_search.h"
 #include "assay/job/qpsa_runner.h"
+#include "assay/job/study_criteria.h"
 #include "assay/quant/code_move.h"
 #include "assay/score/agreement.h"
 #include "assay/study/qpsa_analysis.h"
@@ -81,13 +82,10 @@ class QpsaStudy {
     return {};
   }
 
-  // The criteria's hash is kept before the first unit; another one later says that they were changed afterwards.
   Status register_criteria() {
-    result_.criteria_hash = criteria_hash(config_);
-    const auto units = runner_.store().units(runner_.store().key("qpsa criteria").add("windows", fingerprint(runner_.set().windows)));
-    ASSAY_ASSIGN(const std::string kept, find_or_make(*units, "criteria", [&]() -> Result<std::string> { return result_.criteria_hash; }));
-    result_.post_hoc = kept != result_.criteria_hash;
-    return runner_.store().flush();
+    UnitKey key = runner_.store().key("qpsa criteria").add("windows", fingerprint(runner_.set().windows));
+    return assay::register_criteria(runner_.store(), std::move(key), config_.criteria.empty() ? default_criteria() : config_.criteria,
+                                    result_);
   }
 
   QpsaMethod& add_method(std::string name, std::vector<double> scores) {

@@ -263,7 +263,7 @@ class RficStudy {
     options.lite = lite;
     options.clip = !lite;
     const std::vector<FoldGroup> groups = lite ? single_groups(*runner_.model().network) : runner_.groups();
-    ASSAY_ASSIGN(const auto weights, EditedCheckpoint::make(runner_.model().checkpoint, zeroing(zeroed), threads()));
+    ASSAY_ASSIGN(const auto weights, edited_checkpoint(runner_.model().checkpoint, zeroing(zeroed), threads()));
     ASSAY_ASSIGN(const AwqResult awq, runner_.search(groups, options, grid, weights.get(), name_of(zeroed)));
     TensorEdits edits = zeroing(zeroed);
     if (lite) {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "assay/base/parallel.h"
 #include "assay/base/text.h"
+#include "assay/model/edited_checkpoint.h"
 #include "assay/quant/codec.h"
 
 namespace assay {
@@ -40,42 +40,23 @@ void for_pieces(size_t size, int threads, const Body& body) {
 
 }  // namespace
 
-Result<std::shared_ptr<const InterpolatedCheckpoint>> InterpolatedCheckpoint::make(std::shared_ptr<const Checkpoint> base,
-                                                                                   std::shared_ptr<const StoredMatrices> far, double t,
-                                                                                   int threads) {
-  for (const auto& [name, matrix] : *far) ASSAY_TRY(check(*base, name, matrix));
-  std::shared_ptr<InterpolatedCheckpoint> made(new InterpolatedCheckpoint(std::move(base), std::move(far), t, threads));
-  for (TensorInfo& info : made->tensors_)
-    if (made->far_->contains(info.name)) info.type = GgmlType::kF32;
-  return std::shared_ptr<const InterpolatedCheckpoint>(std::move(made));
-}
-
-const TensorInfo* InterpolatedCheckpoint::find(std::string_view name) const {
-  const auto found = std::ranges::find_if(tensors_, [name](const TensorInfo& tensor) { return tensor.name == name; });
-  return found == tensors_.end() ? nullptr : &*found;
-}
-
-Result<std::vector<std::byte>> InterpolatedCheckpoint::read(const TensorInfo& tensor) const {
-  const TensorInfo* stored = base_->find(tensor.name);
-  if (stored == nullptr)
-    return fail(ErrorCode::kNotFound, {"path: tensor '" + printable(tensor.name) + "'", "is not in the model", "", ""});
-  const auto far = far_->find(tensor.name);
-  if (far == far_->end()) return base_->read(*stored);
-  std::vector<std::byte> bytes(stored->elements() * sizeof(float));
-  ASSAY_ASSIGN(const std::vector<float> w, base_->read_float(*stored, threads_ == 0 ? available_threads() : threads_));
-  ASSAY_ASSIGN(const std::vector<float> q, decoded(*stored, far->second, threads_));
-  for_pieces(w.size(), threads_, [&](size_t first, size_t end) {
-    float piece[256];
-    for (size_t begin = first; begin < end; begin += std::size(piece)) {
-      const size_t n = std::min(std::size(piece), end - begin);
-      for (size_t i = 0; i < n; ++i) {
-        const double from = w[begin + i], to = q[begin + i];
-        piece[i] = t_ == 1 ? q[begin + i] : static_cast<float>(from + t_ * (to - from));
-      }
-      std::memcpy(bytes.data() + begin * sizeof(float), piece, n * sizeof(float));
-    }
-  });
-  return bytes;
+Result<std::shared_ptr<const Checkpoint>> interpolated_checkpoint(std::shared_ptr<const Checkpoint> base,
+                                                                  std::shared_ptr<const StoredMatrices> far, double t, int threads) {
+  TensorEdits edits;
+  for (const auto& [name, matrix] : *far) {
+    ASSAY_TRY(check(*base, name, matrix));
+    edits[name].push_back([far, &matrix = matrix, t, threads](const TensorInfo& tensor, std::span<float> values) -> Status {
+      ASSAY_ASSIGN(const std::vector<float> q, decoded(tensor, matrix, threads));
+      for_pieces(values.size(), threads, [&](size_t first, size_t end) {
+        for (size_t i = first; i < end; ++i) {
+          const double from = values[i], to = q[i];
+          values[i] = t == 1 ? q[i] : static_cast<float>(from + t * (to - from));
+        }
+      });
+      return {};
+    });
+  }
+  return edited_checkpoint(std::move(base), std::move(edits), threads);
 }
 
 Result<std::vector<float>> stored_change(const Checkpoint& base, const std::string& tensor, const StoredMatrix& far, int threads) {

@@ -1,11 +1,10 @@
 #include "assay/model/shaken_checkpoint.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "assay/base/parallel.h"
 #include "assay/base/random.h"
-#include "assay/base/text.h"
+#include "assay/model/edited_checkpoint.h"
 
 namespace assay {
 namespace {
@@ -35,36 +34,17 @@ std::vector<float> random_signs(const Checkpoint& base, const std::string& tenso
   return signs;
 }
 
-Result<std::shared_ptr<const ShakenCheckpoint>> ShakenCheckpoint::make(std::shared_ptr<const Checkpoint> base, Shake shake, double side,
-                                                                       int threads) {
+Result<std::shared_ptr<const Checkpoint>> shaken_checkpoint(const std::shared_ptr<const Checkpoint>& base, const Shake& shake, double side,
+                                                            int threads) {
+  TensorEdits edits;
   for (const auto& [name, step] : shake.steps)
-    if (base->find(name) == nullptr)
-      return fail(ErrorCode::kMismatch, {"shaken model: tensor '" + printable(name) + "'", "is not in the model", "", ""});
-  std::shared_ptr<ShakenCheckpoint> made(new ShakenCheckpoint(std::move(base), std::move(shake), side, threads));
-  for (TensorInfo& info : made->tensors_)
-    if (made->shake_.steps.contains(info.name)) info.type = GgmlType::kF32;
-  return std::shared_ptr<const ShakenCheckpoint>(std::move(made));
-}
-
-const TensorInfo* ShakenCheckpoint::find(std::string_view name) const {
-  const auto found = std::ranges::find_if(tensors_, [name](const TensorInfo& tensor) { return tensor.name == name; });
-  return found == tensors_.end() ? nullptr : &*found;
-}
-
-Result<std::vector<std::byte>> ShakenCheckpoint::read(const TensorInfo& tensor) const {
-  const TensorInfo* stored = base_->find(tensor.name);
-  if (stored == nullptr)
-    return fail(ErrorCode::kNotFound, {"shaken model: tensor '" + printable(tensor.name) + "'", "is not in the model", "", ""});
-  const auto step = shake_.steps.find(tensor.name);
-  if (step == shake_.steps.end()) return base_->read(*stored);
-  ASSAY_ASSIGN(std::vector<float> values, base_->read_float(*stored, threads_ == 0 ? available_threads() : threads_));
-  const std::vector<float> signs = random_signs(*base_, tensor.name, shake_, threads_);
-  const double move = side_ * step->second;
-  for (size_t i = 0; i < values.size(); ++i)
-    values[i] = static_cast<float>(static_cast<double>(values[i]) + move * static_cast<double>(signs[i]));
-  std::vector<std::byte> bytes(values.size() * sizeof(float));
-  std::memcpy(bytes.data(), values.data(), bytes.size());
-  return bytes;
+    edits[name].push_back([base, shake, move = side * step, threads](const TensorInfo& tensor, std::span<float> values) -> Status {
+      const std::vector<float> signs = random_signs(*base, tensor.name, shake, threads);
+      for (size_t i = 0; i < values.size(); ++i)
+        values[i] = static_cast<float>(static_cast<double>(values[i]) + move * static_cast<double>(signs[i]));
+      return {};
+    });
+  return edited_checkpoint(base, std::move(edits), threads);
 }
 
 }  // namespace assay

@@ -36,7 +36,7 @@ class SignReader : public GradientReader {
 };
 
 Result<std::map<std::string, double>> dots_at(const HessianTrace& trace, const Shake& shake, double side, const Progress& progress) {
-  ASSAY_ASSIGN(auto checkpoint, ShakenCheckpoint::make(trace.base, shake, side, trace.network.threads));
+  ASSAY_ASSIGN(auto checkpoint, shaken_checkpoint(trace.base, shake, side, trace.network.threads));
   ASSAY_ASSIGN(const auto network, Network::load(checkpoint, trace.network));
   SignReader reader(trace, shake);
   GradientReader* const readers[] = {&reader};

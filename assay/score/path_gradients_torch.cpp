@@ -80,7 +80,7 @@ class DotReader : public GradientReader {
 
 Result<std::shared_ptr<const Network>> model_at(const QuantizationPath& path, double t, PathGradients& spent) {
   const auto begin = std::chrono::steady_clock::now();
-  ASSAY_ASSIGN(auto checkpoint, InterpolatedCheckpoint::make(path.base, path.far, t, path.network.threads));
+  ASSAY_ASSIGN(auto checkpoint, interpolated_checkpoint(path.base, path.far, t, path.network.threads));
   ASSAY_ASSIGN(auto network, Network::load(checkpoint, path.network));
   spent.load_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return network;

@@ -18,19 +18,19 @@ constexpr uint32_t kRankResamples = 2000;
 double mean_of(double sum, const WindowSums& s) { return sum / static_cast<double>(s.count); }
 double perplexity(const WindowSums& s) { return std::exp(mean_of(s.nll, s)); }
 
-AttentionMeasure measure_of(const Interval& interval, size_t windows) {
-  AttentionMeasure measure;
+Estimate measure_of(const Interval& interval, size_t windows) {
+  Estimate measure;
   measure.value = interval.value;
   if (windows > 1) measure.interval = std::pair{interval.low, interval.high};
   return measure;
 }
 
-AttentionMeasure joint(const std::vector<WindowsOf>& variants, const JointStatistic& statistic, uint64_t seed) {
+Estimate joint(const std::vector<WindowsOf>& variants, const JointStatistic& statistic, uint64_t seed) {
   return measure_of(bootstrap_joint(variants, statistic, {.seed = seed}), variants[0].size());
 }
 
-double lower_end(const AttentionMeasure& measure) { return measure.interval ? measure.interval->first : measure.value; }
-double upper_end(const AttentionMeasure& measure) { return measure.interval ? measure.interval->second : measure.value; }
+double lower_end(const Estimate& measure) { return measure.interval ? measure.interval->first : measure.value; }
+double upper_end(const Estimate& measure) { return measure.interval ? measure.interval->second : measure.value; }
 
 }  // namespace
 
@@ -38,24 +38,24 @@ double recovered_percent(double ppl_top1, double ppl, double ppl_full) {
   return 100 * (ppl_top1 - ppl) / std::max(ppl_top1 - ppl_full, kLeastLoss);
 }
 
-AttentionMeasure perplexity_change(WindowsOf mode, uint64_t seed) {
+Estimate perplexity_change(WindowsOf mode, uint64_t seed) {
   return joint({mode}, [](std::span<const WindowSums> s) { return perplexity(s[0]) - std::exp(mean_of(s[0].nll_base, s[0])); }, seed);
 }
-AttentionMeasure mean_loss(WindowsOf mode, uint64_t seed) {
+Estimate mean_loss(WindowsOf mode, uint64_t seed) {
   return joint({mode}, [](std::span<const WindowSums> s) { return mean_of(s[0].nll_difference, s[0]); }, seed);
 }
-AttentionMeasure mean_kl(WindowsOf mode, uint64_t seed) {
+Estimate mean_kl(WindowsOf mode, uint64_t seed) {
   return joint({mode}, [](std::span<const WindowSums> s) { return mean_of(s[0].kl, s[0]); }, seed);
 }
 
-AttentionMeasure recovery_of(WindowsOf top1, WindowsOf full, WindowsOf mode, uint64_t seed) {
+Estimate recovery_of(WindowsOf top1, WindowsOf full, WindowsOf mode, uint64_t seed) {
   const auto statistic = [](std::span<const WindowSums> s) {
     return recovered_percent(perplexity(s[0]), perplexity(s[2]), perplexity(s[1]));
   };
   return joint({top1, full, mode}, statistic, seed);
 }
 
-AttentionMeasure lead_of(WindowsOf top1, WindowsOf full, WindowsOf mode, const std::vector<WindowsOf>& controls, uint64_t seed) {
+Estimate lead_of(WindowsOf top1, WindowsOf full, WindowsOf mode, const std::vector<WindowsOf>& controls, uint64_t seed) {
   std::vector<WindowsOf> all = {top1, full, mode};
   all.insert(all.end(), controls.begin(), controls.end());
   const auto statistic = [](std::span<const WindowSums> s) {
@@ -141,8 +141,8 @@ std::optional<AttentionPrediction> prediction_of(std::string predictor, std::str
   return prediction;
 }
 
-AttentionVerdict verdict_of(std::span<const RecoveryPoint> curve, int head_dim, const AttentionMeasure& loss, int compared_rank,
-                            const std::optional<AttentionMeasure>& over_random, const std::optional<AttentionMeasure>& over_values) {
+AttentionVerdict verdict_of(std::span<const RecoveryPoint> curve, int head_dim, const Estimate& loss, int compared_rank,
+                            const std::optional<Estimate>& over_random, const std::optional<Estimate>& over_values) {
   AttentionVerdict verdict;
   verdict.compared_rank = compared_rank;
   const RecoveryPoint* best = nullptr;

@@ -26,12 +26,12 @@ double recovered_percent(double ppl_top1, double ppl, double ppl_full);
 using WindowsOf = std::span<const WindowSums>;
 
 // exp(mean NLL) less the unedited model's; change of the mean NLL; mean KL. With intervals paired by window, clustered by document.
-AttentionMeasure perplexity_change(WindowsOf mode, uint64_t seed);
-AttentionMeasure mean_loss(WindowsOf mode, uint64_t seed);
-AttentionMeasure mean_kl(WindowsOf mode, uint64_t seed);
-AttentionMeasure recovery_of(WindowsOf top1, WindowsOf full, WindowsOf mode, uint64_t seed);
+Estimate perplexity_change(WindowsOf mode, uint64_t seed);
+Estimate mean_loss(WindowsOf mode, uint64_t seed);
+Estimate mean_kl(WindowsOf mode, uint64_t seed);
+Estimate recovery_of(WindowsOf top1, WindowsOf full, WindowsOf mode, uint64_t seed);
 // Recovery of `mode` less the mean recovery of the controls.
-AttentionMeasure lead_of(WindowsOf top1, WindowsOf full, WindowsOf mode, const std::vector<WindowsOf>& controls, uint64_t seed);
+Estimate lead_of(WindowsOf top1, WindowsOf full, WindowsOf mode, const std::vector<WindowsOf>& controls, uint64_t seed);
 
 // energy: eigenvalues, descending. 0 energy: r90 = 1, participation 0.
 AttentionSpectrum spectrum_of(int layer, int head, std::span<const double> energy);
@@ -47,11 +47,11 @@ std::optional<AttentionPrediction> prediction_of(std::string predictor, std::str
 // One rank of the recovery curve of the residual's basis.
 struct RecoveryPoint {
   int rank = 0;
-  AttentionMeasure recovery;
+  Estimate recovery;
 };
 // loss: of top-1. leads: of the residual's basis at the compared rank; none: not measured.
-AttentionVerdict verdict_of(std::span<const RecoveryPoint> curve, int head_dim, const AttentionMeasure& loss, int compared_rank,
-                            const std::optional<AttentionMeasure>& over_random, const std::optional<AttentionMeasure>& over_values);
+AttentionVerdict verdict_of(std::span<const RecoveryPoint> curve, int head_dim, const Estimate& loss, int compared_rank,
+                            const std::optional<Estimate>& over_random, const std::optional<Estimate>& over_values);
 
 // Sentence, statistics, verdicts by criterion, budgets, savings: from rows, maps and spectra.
 void conclude(AttentionResult& result, const AttentionConfig& config);

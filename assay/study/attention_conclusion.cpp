@@ -79,12 +79,12 @@ void judge_recovery(AttentionResult& result, int compared_rank) {
   std::vector<RecoveryPoint> curve;
   for (const int rank : ranks_measured(result))
     if (const AttentionRow* row = together(result, "low-rank", rank, "residual"); row->recovery) curve.push_back({rank, *row->recovery});
-  const auto lead = [&](const char* basis) -> std::optional<AttentionMeasure> {
+  const auto lead = [&](const char* basis) -> std::optional<Estimate> {
     const AttentionRow* const row = together(result, "low-rank", compared_rank, basis);
     return row == nullptr ? std::nullopt : row->lead;
   };
   result.verdict = verdict_of(curve, result.head_dim, top1->ppl_change, compared_rank, lead("random"), lead("values"));
-  const auto state = [&](const char* name, const std::optional<AttentionMeasure>& measure) {
+  const auto state = [&](const char* name, const std::optional<Estimate>& measure) {
     if (measure && std::isfinite(measure->value)) result.statistics.push_back({name, measure->value, measure->interval});
   };
   if (const AttentionRow* full = together(result, "full"))
@@ -114,9 +114,7 @@ void conclude(AttentionResult& result, const AttentionConfig& config) {
   for (const AttentionPrediction& one : result.predictions)
     if (one.predictor == "p2/p1" && one.over == "layers")
       result.statistics.push_back({kPredictionStatistic, one.rho.value, one.rho.interval});
-  for (const Criterion& criterion : config.criteria.empty() ? default_attention_criteria() : config.criteria)
-    result.verdicts.push_back(judge(criterion, result.statistics));
-  result.outcome = overall(result.verdicts);
+  judge(result, config.criteria.empty() ? default_attention_criteria() : config.criteria);
 }
 
 }  // namespace assay

@@ -6,20 +6,10 @@
 
 #include "assay/report/figure.h"
 #include "assay/study/attention_analysis.h"
+#include "assay/study/estimate_figure.h"
 
 namespace assay {
 namespace {
-
-PlotRange range_of(const AttentionMeasure& measure) {
-  return measure.interval ? PlotRange{measure.interval->first, measure.interval->second} : PlotRange{};
-}
-
-Figure empty_figure(const std::string& title, const std::string& subtitle) {
-  Figure figure;
-  figure.title = title;
-  figure.subtitle = subtitle;
-  return figure;
-}
 
 std::string layers_text(const std::vector<int>& layers) {
   std::string text;
@@ -51,7 +41,7 @@ void add_recovery(const AttentionResult& result, const std::string& subtitle, st
     return true;
   });
   if (lines.empty()) return;
-  Figure figure = empty_figure("What a low-rank residual gives back of top-1's loss", subtitle);
+  Figure figure{.title = "What a low-rank residual gives back of top-1's loss", .subtitle = subtitle};
   figure.x = {"rank", "", AxisScale::kLog10};
   figure.x.ticks = ranks;
   figure.y = {"recovered", "%"};
@@ -70,7 +60,7 @@ void add_energy(const AttentionResult& result, const std::string& subtitle, std:
     return true;
   });
   if (lines.empty()) return;
-  Figure figure = empty_figure("Perplexity against the energy of the residual that a basis keeps", subtitle);
+  Figure figure{.title = "Perplexity against the energy of the residual that a basis keeps", .subtitle = subtitle};
   figure.x = {"energy kept on evaluated text", "%"};
   figure.y = {"change of perplexity"};
   for (Line& line : lines) figure.series.emplace_back(std::move(line));
@@ -89,7 +79,7 @@ void add_spectra(const AttentionResult& result, const std::string& subtitle, std
     ++count;
   }
   if (by_layer.empty()) return;
-  Figure figure = empty_figure("Energy of the residual in its first directions", subtitle);
+  Figure figure{.title = "Energy of the residual in its first directions", .subtitle = subtitle};
   figure.x = {"directions"};
   figure.y = {"cumulative energy", "%"};
   figure.y.reach = {0, 100};
@@ -106,7 +96,7 @@ void add_spectra(const AttentionResult& result, const std::string& subtitle, std
 
 void add_map(const AttentionResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
   if (result.heads_map.empty()) return;
-  Figure figure = empty_figure("How far from one-hot each head is: p2 / p1", subtitle);
+  Figure figure{.title = "How far from one-hot each head is: p2 / p1", .subtitle = subtitle};
   figure.x = {"head", "", AxisScale::kCategories};
   figure.y = {"layer", "", AxisScale::kCategories};
   Cells cells{"p2 / p1", {}};
@@ -133,7 +123,7 @@ void add_prediction(const AttentionResult& result, const std::string& subtitle, 
     points.points.push_back(std::move(point));
   }
   if (points.points.size() < 2) return;
-  Figure figure = empty_figure("Does crystallisation predict what top-1 loses?", subtitle);
+  Figure figure{.title = "Does crystallisation predict what top-1 loses?", .subtitle = subtitle};
   figure.x = {"mean p2 / p1 of the layer"};
   figure.y = {"loss of top-1 in this layer alone", "nats per token"};
   figure.series.emplace_back(std::move(points));

@@ -1,28 +1,12 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/study/attention_result.h"
-#include "assay/study/criterion_io.h"
+#include "assay/study/estimate_json.h"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json pair(const std::optional<std::pair<double, double>>& value) { return value ? Json::array({value->first, value->second}) : Json(); }
-
-void put(Json& json, const std::string& name, const AttentionMeasure& measure) {
-  json[name] = measure.value;
-  json[name + "_ci95"] = pair(measure.interval);
-}
-void put(Json& json, const std::string& name, const std::optional<AttentionMeasure>& measure) {
-  json[name] = measure ? Json(measure->value) : Json();
-  json[name + "_ci95"] = measure ? pair(measure->interval) : Json();
-}
-
-template <class T>
-Json maybe(const std::optional<T>& value) {
-  return value ? Json(*value) : Json();
-}
 
 Json row_json(const AttentionRow& row) {
   const AttentionMode& mode = row.mode;
@@ -71,18 +55,17 @@ Json verdict_json(const AttentionVerdict& verdict) {
           {"published_rank", verdict.published_rank},
           {"published_recovery_percent", verdict.published_recovery},
           {"ours", verdict.ours},
-          {"rank", maybe(verdict.rank)},
+          {"rank", or_null(verdict.rank)},
           {"compared_rank", verdict.compared_rank},
-          {"beats_random", maybe(verdict.beats_random)},
-          {"beats_values", maybe(verdict.beats_values)},
+          {"beats_random", or_null(verdict.beats_random)},
+          {"beats_values", or_null(verdict.beats_values)},
           {"sentence", verdict.sentence}};
 }
 
 }  // namespace
 
 Json to_json(const AttentionResult& result) {
-  Json rows = Json::array(), spectra = Json::array(), budgets = Json::array(), savings = Json::array(), statistics = Json::array(),
-       verdicts = Json::array();
+  Json rows = Json::array(), spectra = Json::array(), budgets = Json::array(), savings = Json::array();
   for (const AttentionRow& row : result.rows) rows.push_back(row_json(row));
   for (const AttentionSpectrum& one : result.spectra)
     spectra.push_back({{"layer", one.layer},
@@ -94,9 +77,6 @@ Json to_json(const AttentionResult& result) {
     budgets.push_back({{"rule", one.rule}, {"k", one.k}, {"ppl_change", one.budget}, {"layers", one.layers}});
   for (const AttentionSaving& one : result.savings)
     savings.push_back({{"rule", one.rule}, {"k", one.k}, {"full", cost_json(one.full)}, {"replaced", cost_json(one.replaced)}});
-  for (const Statistic& one : result.statistics)
-    statistics.push_back({{"name", one.name}, {"value", one.value}, {"ci95", pair(one.interval)}});
-  for (const Verdict& verdict : result.verdicts) verdicts.push_back(to_json(verdict));
   Json json = {{"study", "attention"},
                {"layers", result.layers},
                {"heads", result.heads},
@@ -119,13 +99,8 @@ Json to_json(const AttentionResult& result) {
                {"budgets", std::move(budgets)},
                {"decoder_context", result.decoder_context},
                {"savings", std::move(savings)},
-               {"verdict", verdict_json(result.verdict)},
-               {"statistics", std::move(statistics)},
-               {"verdicts", std::move(verdicts)},
-               {"outcome", name_of(result.outcome)},
-               {"criteria_sha256", result.criteria_hash},
-               {"post_hoc", result.post_hoc},
-               {"notes", result.notes}};
+               {"verdict", verdict_json(result.verdict)}};
+  put(json, result);
   return json;
 }
 

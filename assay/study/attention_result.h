@@ -10,14 +10,10 @@
 #include <vector>
 
 #include "assay/study/attention_savings.h"
-#include "assay/study/verdict.h"
+#include "assay/study/conclusion.h"
+#include "assay/study/estimate.h"
 
 namespace assay {
-
-struct AttentionMeasure {
-  double value = 0;
-  std::optional<std::pair<double, double>> interval;  // 95 %; none: too few windows
-};
 
 // A rule and the layers it replaces.
 struct AttentionMode {
@@ -33,12 +29,12 @@ struct AttentionMode {
 struct AttentionRow {
   AttentionMode mode;
   double ppl = 0;
-  AttentionMeasure ppl_change;  // exp(mean NLL) less the model's
-  AttentionMeasure loss;        // change of the mean NLL, nats per token
-  AttentionMeasure kl;
+  Estimate ppl_change;  // exp(mean NLL) less the model's
+  Estimate loss;        // change of the mean NLL, nats per token
+  Estimate kl;
   double flip_rate = 0;
-  std::optional<AttentionMeasure> recovery;  // percent of what top-1 in the same layers loses; low-rank and top-k
-  std::optional<AttentionMeasure> lead;      // of the residual's basis over this one at the same rank, in points of recovery
+  std::optional<Estimate> recovery;  // percent of what top-1 in the same layers loses; low-rank and top-k
+  std::optional<Estimate> lead;      // of the residual's basis over this one at the same rank, in points of recovery
   // low-rank: share of the residual's energy that the basis keeps, mean over heads: on the basis text, and on evaluated text.
   std::optional<double> kept_fitted, kept;
 };
@@ -60,7 +56,7 @@ struct LayerCrystallisation {
   int layer = 0;
   double ratio = 0, margin = 0, stability = 0;  // means over heads
   bool crystallised = false;                    // ratio < 0.2 and stability > 0.9: the source's rule
-  std::optional<AttentionMeasure> loss;         // of top-1 in this layer alone, nats per token
+  std::optional<Estimate> loss;                 // of top-1 in this layer alone, nats per token
 };
 
 // Rank correlation of a diagnostic with what top-1 loses, over layers or over heads.
@@ -68,7 +64,7 @@ struct AttentionPrediction {
   std::string predictor;  // "p2/p1", "1 - margin", "1 - stability": larger is less crystallised
   std::string over;       // "layers", "heads"
   size_t n = 0;
-  AttentionMeasure rho;   // interval: bootstrap over layers (heads)
+  Estimate rho;           // interval: bootstrap over layers (heads)
   double detectable = 1;  // the smallest |rho| that n would show at 5 %, one-sided, with 80 % power
 };
 
@@ -100,7 +96,7 @@ struct AttentionVerdict {
   std::string sentence;
 };
 
-struct AttentionResult {
+struct AttentionResult : StudyConclusion {
   int layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
   std::vector<int> chosen;  // layers replaced together
   uint64_t tokens_scored = 0, windows = 0, documents = 0, basis_windows = 0, diagnostic_windows = 0;
@@ -117,12 +113,6 @@ struct AttentionResult {
   uint64_t decoder_context = 0;
   std::vector<AttentionSaving> savings;
   AttentionVerdict verdict;
-  std::vector<Statistic> statistics;
-  std::vector<Verdict> verdicts;
-  Outcome outcome = Outcome::kNotMeasured;
-  std::string criteria_hash;
-  bool post_hoc = false;
-  std::vector<std::string> notes;
 };
 
 nlohmann::ordered_json to_json(const AttentionResult& result);

@@ -5,26 +5,16 @@
 
 #include "assay/report/figure.h"
 #include "assay/study/awq_study.h"
-#include "assay/study/criterion_io.h"
+#include "assay/study/estimate_json.h"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json pair(const Interval& value) { return Json::array({value.low, value.high}); }
-Json pair(const std::optional<std::pair<double, double>>& value) { return value ? Json::array({value->first, value->second}) : Json(); }
-
-Figure empty_figure(const std::string& title, const std::string& subtitle) {
-  Figure figure;
-  figure.title = title;
-  figure.subtitle = subtitle;
-  return figure;
-}
-
 void add_alpha(const AwqStudyResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
   if (result.curves.empty()) return;
-  Figure figure = empty_figure("Error of outputs under s(alpha), mean over the blocks", subtitle + ", " + result.curves[0].target);
+  Figure figure{.title = "Error of outputs under s(alpha), mean over the blocks", .subtitle = subtitle + ", " + result.curves[0].target};
   figure.x = {"alpha"};
   figure.y = {"error over that at alpha 0"};
   for (const AwqCurve& curve : result.curves) {
@@ -40,7 +30,7 @@ void add_alpha(const AwqStudyResult& result, const std::string& subtitle, std::v
 
 void add_channels(const AwqStudyResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
   if (result.channels.empty()) return;
-  Figure figure = empty_figure("Salient channels of the middle block", subtitle);
+  Figure figure{.title = "Salient channels of the middle block", .subtitle = subtitle};
   figure.x = {"channel, the most active first", "share of all"};
   figure.y = {"mean |x| over its mean", "", AxisScale::kLog10};
   for (const AwqChannels& some : result.channels) {
@@ -56,7 +46,7 @@ void add_channels(const AwqStudyResult& result, const std::string& subtitle, std
 
 void add_clips(const AwqStudyResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
   if (result.clip_shares.empty()) return;
-  Figure figure = empty_figure("What the clip search keeps of a group's largest |w|", subtitle);
+  Figure figure{.title = "What the clip search keeps of a group's largest |w|", .subtitle = subtitle};
   figure.x = {"kept"};
   figure.x.scale = AxisScale::kCategories;
   figure.y = {"share of groups"};
@@ -70,7 +60,7 @@ void add_clips(const AwqStudyResult& result, const std::string& subtitle, std::v
 }
 
 void add_change(const AwqStudyResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
-  Figure figure = empty_figure("Change of KL by AWQ", subtitle);
+  Figure figure{.title = "Change of KL by AWQ", .subtitle = subtitle};
   figure.x = {"change of mean KL", "%"};
   figure.y.scale = AxisScale::kCategories;
   Bars bars{"", {}};
@@ -88,39 +78,32 @@ void add_change(const AwqStudyResult& result, const std::string& subtitle, std::
 }  // namespace
 
 Json to_json(const AwqStudyResult& result) {
-  Json rows = Json::array(), curves = Json::array(), channels = Json::array(), statistics = Json::array(), verdicts = Json::array();
+  Json rows = Json::array(), curves = Json::array(), channels = Json::array();
   for (const AwqRow& row : result.rows)
     rows.push_back({{"target", row.target},
                     {"method", row.method},
                     {"against", row.against.empty() ? Json() : Json(row.against)},
                     {"kl", row.kl.value},
-                    {"kl_ci95", pair(row.kl)},
+                    {"kl_ci95", bounds(row.kl)},
                     {"ppl", row.ppl},
                     {"change", row.against.empty() ? Json() : Json(row.change.value)},
-                    {"change_ci95", row.against.empty() ? Json() : pair(row.change)}});
+                    {"change_ci95", row.against.empty() ? Json() : bounds(row.change)}});
   for (const AwqCurve& curve : result.curves)
     curves.push_back({{"target", curve.target}, {"place", curve.place}, {"losses", curve.losses}, {"alphas", curve.alphas}});
   for (const AwqChannels& some : result.channels) channels.push_back({{"place", some.place}, {"mean", some.mean}, {"scale", some.scale}});
-  for (const Statistic& one : result.statistics)
-    statistics.push_back({{"name", one.name}, {"value", one.value}, {"ci95", pair(one.interval)}});
-  for (const Verdict& verdict : result.verdicts) verdicts.push_back(to_json(verdict));
-  return {{"study", "awq"},
-          {"base_ppl", result.base_ppl},
-          {"rows", std::move(rows)},
-          {"curves", std::move(curves)},
-          {"channels", std::move(channels)},
-          {"clip_shares", result.clip_shares},
-          {"calibration_tokens", result.calibration_tokens},
-          {"windows", result.windows},
-          {"documents", result.documents},
-          {"tokens_scored", result.tokens_scored},
-          {"interval", result.interval},
-          {"statistics", std::move(statistics)},
-          {"verdicts", std::move(verdicts)},
-          {"outcome", name_of(result.outcome)},
-          {"criteria_sha256", result.criteria_hash},
-          {"post_hoc", result.post_hoc},
-          {"notes", result.notes}};
+  Json json = {{"study", "awq"},
+               {"base_ppl", result.base_ppl},
+               {"rows", std::move(rows)},
+               {"curves", std::move(curves)},
+               {"channels", std::move(channels)},
+               {"clip_shares", result.clip_shares},
+               {"calibration_tokens", result.calibration_tokens},
+               {"windows", result.windows},
+               {"documents", result.documents},
+               {"tokens_scored", result.tokens_scored},
+               {"interval", result.interval}};
+  put(json, result);
+  return json;
 }
 
 std::string rows_csv(const AwqStudyResult& result) {

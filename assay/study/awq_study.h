@@ -12,7 +12,7 @@
 #include "assay/file/atomic_writer.h"
 #include "assay/file/gguf.h"
 #include "assay/probe/statistics.h"
-#include "assay/study/verdict.h"
+#include "assay/study/conclusion.h"
 
 namespace assay {
 
@@ -55,7 +55,7 @@ struct AwqChannels {
   std::vector<double> mean, scale;
 };
 
-struct AwqStudyResult {
+struct AwqStudyResult : StudyConclusion {
   double base_ppl = 0;
   std::vector<AwqRow> rows;
   std::vector<AwqCurve> curves;
@@ -63,12 +63,6 @@ struct AwqStudyResult {
   std::vector<double> clip_shares;  // of the first grid: how many groups keep 1, 0.95, ... 0.55 of their largest |w|
   uint64_t calibration_tokens = 0, windows = 0, documents = 0, tokens_scored = 0;
   std::string interval;
-  std::vector<Statistic> statistics;
-  std::vector<Verdict> verdicts;
-  Outcome outcome = Outcome::kInconclusive;
-  bool post_hoc = false;
-  std::string criteria_hash;
-  std::vector<std::string> notes;
 };
 
 nlohmann::ordered_json to_json(const AwqStudyResult& result);

@@ -131,9 +131,7 @@ void conclude(OutlierResult& result, const OutlierConfig& config) {
   for (const OutlierExcess& one : result.excesses)
     result.statistics.push_back(
         {excess_statistic(find_type(one.type)->type, one.k), one.excess.value, std::pair{one.excess.low, one.excess.high}});
-  for (const Criterion& criterion : config.criteria.empty() ? default_outlier_criteria(config) : config.criteria)
-    result.verdicts.push_back(judge(criterion, result.statistics));
-  result.outcome = overall(result.verdicts);
+  judge(result, config.criteria.empty() ? default_outlier_criteria(config) : config.criteria);
 }
 
 }  // namespace assay

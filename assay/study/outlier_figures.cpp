@@ -8,20 +8,12 @@
 
 #include "assay/report/figure.h"
 #include "assay/score/median.h"
+#include "assay/study/estimate_figure.h"
 
 namespace assay {
 namespace {
 
 using Kind = OutlierRow::Kind;
-
-PlotRange range_of(const Interval& interval) { return {interval.low, interval.high}; }
-
-Figure empty_figure(const std::string& title, const std::string& subtitle) {
-  Figure figure;
-  figure.title = title;
-  figure.subtitle = subtitle;
-  return figure;
-}
 
 std::string short_name(const OutlierResult& result, size_t row) { return name_of(result.rows[row].place); }
 
@@ -38,7 +30,7 @@ void add_doses(const OutlierResult& result, const std::string& subtitle, std::ve
     }
   }
   if (lines.empty()) return;
-  Figure figure = empty_figure("Dose and response", subtitle);
+  Figure figure{.title = "Dose and response", .subtitle = subtitle};
   figure.x = {"weight, times its value"};
   figure.y = {"KL divergence", "nats per token", AxisScale::kLog10};
   for (auto& [place, line] : lines) {
@@ -73,10 +65,10 @@ std::vector<size_t> strongest_by_block(const OutlierResult& result) {
 }
 
 void add_perturbation(const OutlierResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
-  Figure norms = empty_figure("What a zeroed weight moves in the residual stream", subtitle);
+  Figure norms{.title = "What a zeroed weight moves in the residual stream", .subtitle = subtitle};
   norms.x = {"block"};
   norms.y = {"mean norm of the change per token", "", AxisScale::kLog10};
-  Figure shares = empty_figure("Share of the first principal direction in that change", subtitle);
+  Figure shares{.title = "Share of the first principal direction in that change", .subtitle = subtitle};
   shares.x = {"block"};
   shares.y = {"lambda 1 over the sum, centred"};
   shares.y.reach = {0, 1};
@@ -96,7 +88,7 @@ void add_perturbation(const OutlierResult& result, const std::string& subtitle, 
 
 void add_labels(const OutlierResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
   if (result.candidates.empty()) return;
-  Figure figure = empty_figure("Labels of candidates and of matched controls", subtitle);
+  Figure figure{.title = "Labels of candidates and of matched controls", .subtitle = subtitle};
   figure.x = {"part of the weights", "%"};
   figure.y.scale = AxisScale::kCategories;
   for (size_t l = 0; l < kOutlierLabels; ++l) figure.y.categories.emplace_back(name_of(static_cast<OutlierLabel>(l)));
@@ -130,7 +122,7 @@ void add_controls(const OutlierResult& result, const std::string& subtitle, std:
     const Point point{row.all.kl, median(std::move(values)), {}, {}, ""};
     (row.kind == Kind::kSuper ? super : row.under ? under : robust).points.push_back(point);
   }
-  Figure figure = empty_figure("Zeroing a weight and zeroing its matched controls", subtitle);
+  Figure figure{.title = "Zeroing a weight and zeroing its matched controls", .subtitle = subtitle};
   figure.x = {"KL divergence, candidate", "nats per token", AxisScale::kLog10};
   figure.y = {"median of its controls", "nats per token", AxisScale::kLog10};
   for (Points* points : {&robust, &under, &super})
@@ -160,7 +152,7 @@ void add_shares(const OutlierResult& result, const std::string& subtitle, std::v
       line.points.push_back({static_cast<double>(one.k), 100 * one.share.value, one.selection == "outliers" ? band : PlotRange{}});
     }
     if (lines.empty()) continue;
-    Figure figure = empty_figure("Damage of " + damage.type + " undone by restoring k weights", subtitle);
+    Figure figure{.title = "Damage of " + damage.type + " undone by restoring k weights", .subtitle = subtitle};
     figure.x = {"weights restored", "", AxisScale::kLog10};
     figure.y = {"share of the damage", "%"};
     for (auto& [name, line] : lines) figure.series.emplace_back(std::move(line));
@@ -171,7 +163,7 @@ void add_shares(const OutlierResult& result, const std::string& subtitle, std::v
 }
 
 void add_patches(const OutlierResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
-  Figure figure = empty_figure("Recovered by patching the stream at the first changed block", subtitle);
+  Figure figure{.title = "Recovered by patching the stream at the first changed block", .subtitle = subtitle};
   figure.x = {"recovered part of the damage", "%"};
   figure.y.scale = AxisScale::kCategories;
   std::map<std::string, Bars> forms;

@@ -2,18 +2,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include "assay/study/criterion_io.h"
+#include "assay/study/estimate_json.h"
 #include "assay/study/outlier_result.h"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-void put(Json& json, const std::string& name, const Interval& interval) {
-  json[name] = interval.value;
-  json[name + "_ci95"] = Json::array({interval.low, interval.high});
-}
 
 Json behaviour_json(const Behaviour& one) {
   return {{"tokens", one.tokens},
@@ -24,11 +19,6 @@ Json behaviour_json(const Behaviour& one) {
           {"ppl_base", one.ppl_base},
           {"ppl", one.ppl},
           {"relative_ppl_change", one.ppl_change()}};
-}
-
-template <class Value>
-Json or_null(const std::optional<Value>& value) {
-  return value ? Json(*value) : Json();
 }
 
 Json row_json(const OutlierRow& row, const std::vector<std::string>& strata) {
@@ -168,37 +158,28 @@ std::string_view name_of(OutlierRow::Kind kind) {
 }
 
 Json to_json(const OutlierResult& result) {
-  Json rows = Json::array(), statistics = Json::array(), verdicts = Json::array();
+  Json rows = Json::array();
   for (const OutlierRow& row : result.rows) rows.push_back(row_json(row, result.strata));
-  for (const Statistic& one : result.statistics)
-    statistics.push_back({{"name", one.name},
-                          {"value", one.value},
-                          {"ci95", one.interval ? Json::array({one.interval->first, one.interval->second}) : Json()}});
-  for (const Verdict& verdict : result.verdicts) verdicts.push_back(to_json(verdict));
-  return {{"study", "outliers"},
-          {"prompts", result.prompts},
-          {"tokens_scored", result.tokens},
-          {"share_prompts", result.share_prompts},
-          {"share_tokens", result.share_tokens},
-          {"tracked_tokens", result.tracked_tokens},
-          {"strata", result.strata},
-          {"position_bins", result.position_bins},
-          {"interval", result.interval},
-          {"tail", result.tail},
-          {"noise_floor", result.noise_floor},
-          {"detector_grade", result.detector_grade},
-          {"variants", result.variants},
-          {"weights", std::move(rows)},
-          {"strongest", result.strongest},
-          {"further", further_json(result)},
-          {"labels", {{"candidates", counts_json(result.candidates)}, {"controls", counts_json(result.controls)}}},
-          {"quantization", shares_json(result)},
-          {"statistics", std::move(statistics)},
-          {"verdicts", std::move(verdicts)},
-          {"outcome", name_of(result.outcome)},
-          {"criteria_sha256", result.criteria_hash},
-          {"post_hoc", result.post_hoc},
-          {"notes", result.notes}};
+  Json json = {{"study", "outliers"},
+               {"prompts", result.prompts},
+               {"tokens_scored", result.tokens},
+               {"share_prompts", result.share_prompts},
+               {"share_tokens", result.share_tokens},
+               {"tracked_tokens", result.tracked_tokens},
+               {"strata", result.strata},
+               {"position_bins", result.position_bins},
+               {"interval", result.interval},
+               {"tail", result.tail},
+               {"noise_floor", result.noise_floor},
+               {"detector_grade", result.detector_grade},
+               {"variants", result.variants},
+               {"weights", std::move(rows)},
+               {"strongest", result.strongest},
+               {"further", further_json(result)},
+               {"labels", {{"candidates", counts_json(result.candidates)}, {"controls", counts_json(result.controls)}}},
+               {"quantization", shares_json(result)}};
+  put(json, result);
+  return json;
 }
 
 std::string to_csv(const OutlierResult& result) {

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "assay/probe/statistics.h"
+#include "assay/study/conclusion.h"
 #include "assay/study/outlier_edits.h"
 #include "assay/study/outlier_taxonomy.h"
-#include "assay/study/verdict.h"
 
 namespace assay {
 
@@ -112,7 +112,7 @@ struct OutlierExcess {
   Interval excess;  // share of the outliers less the mean of the controls'
 };
 
-struct OutlierResult {
+struct OutlierResult : StudyConclusion {
   uint64_t prompts = 0, tokens = 0, share_prompts = 0, share_tokens = 0, tracked_tokens = 0;
   std::vector<std::string> strata;
   std::vector<std::string> position_bins;  // "0", "1", "2-3", ...
@@ -132,12 +132,6 @@ struct OutlierResult {
   std::vector<OutlierDamage> damages;
   std::vector<OutlierShare> shares;
   std::vector<OutlierExcess> excesses;
-  std::vector<Statistic> statistics;
-  std::vector<Verdict> verdicts;
-  Outcome outcome = Outcome::kInconclusive;
-  bool post_hoc = false;
-  std::string criteria_hash;
-  std::vector<std::string> notes;
 };
 
 nlohmann::ordered_json to_json(const OutlierResult& result);

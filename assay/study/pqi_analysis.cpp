@@ -22,8 +22,8 @@ std::vector<WindowSums> windows_of(std::span<const uint32_t> documents) {
   return windows;
 }
 
-PqiMeasure measure_of(const Interval& interval, bool known) {
-  PqiMeasure measure;
+Estimate measure_of(const Interval& interval, bool known) {
+  Estimate measure;
   measure.value = interval.value;
   if (known) measure.interval = std::pair{interval.low, interval.high};
   return measure;
@@ -31,7 +31,7 @@ PqiMeasure measure_of(const Interval& interval, bool known) {
 
 }  // namespace
 
-PqiMeasure window_ratio(std::span<const double> above, std::span<const double> below, std::span<const uint32_t> documents, uint64_t seed) {
+Estimate window_ratio(std::span<const double> above, std::span<const double> below, std::span<const uint32_t> documents, uint64_t seed) {
   const std::vector<WindowSums> windows = windows_of(documents);
   const WindowResampler resampler(windows, {.seed = seed});
   const auto ratio = [&](std::span<const uint32_t> counts) {
@@ -52,12 +52,12 @@ PqiMeasure window_ratio(std::span<const double> above, std::span<const double> b
   return measure_of(percentile_interval(ratio(std::vector<uint32_t>(above.size(), 1)), std::move(draws)), known);
 }
 
-PqiMeasure window_mean(std::span<const double> values, std::span<const uint32_t> documents, uint64_t seed) {
+Estimate window_mean(std::span<const double> values, std::span<const uint32_t> documents, uint64_t seed) {
   return window_ratio(values, std::vector<double>(values.size(), 1.0), documents, seed);
 }
 
-PqiMeasure curvature_of(std::span<const double> changes, std::span<const double> firsts, double lambda, std::span<const uint32_t> documents,
-                        uint64_t seed) {
+Estimate curvature_of(std::span<const double> changes, std::span<const double> firsts, double lambda, std::span<const uint32_t> documents,
+                      uint64_t seed) {
   std::vector<double> values(changes.size());
   for (size_t w = 0; w < values.size(); ++w) values[w] = (changes[w] - lambda * firsts[w]) / (lambda * lambda);
   return window_mean(values, documents, seed);
@@ -107,9 +107,7 @@ void conclude(PqiStudyResult& result, const std::vector<GgmlType>& types, const 
     if (!one.layers.empty())
       result.statistics.push_back({"sum of layers alone over all together at " + one.type, sum.change.value / all.change.value, {}});
   }
-  for (const Criterion& criterion : criteria.empty() ? default_pqi_criteria(types) : criteria)
-    result.verdicts.push_back(judge(criterion, result.statistics));
-  result.outcome = overall(result.verdicts);
+  judge(result, criteria.empty() ? default_pqi_criteria(types) : criteria);
 }
 
 }  // namespace assay

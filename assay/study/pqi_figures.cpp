@@ -4,24 +4,14 @@
 #include <map>
 
 #include "assay/report/figure.h"
+#include "assay/study/estimate_figure.h"
 
 namespace assay {
 namespace {
 
-PlotRange range_of(const PqiMeasure& measure) {
-  return measure.interval ? PlotRange{measure.interval->first, measure.interval->second} : PlotRange{};
-}
-
-Figure empty_figure(const std::string& title, const std::string& subtitle) {
-  Figure figure;
-  figure.title = title;
-  figure.subtitle = subtitle;
-  return figure;
-}
-
 void add_orders(const PqiOfType& one, const std::string& subtitle, std::vector<NamedFigure>& figures) {
   if (one.layers.size() < 2) return;
-  Figure figure = empty_figure("Each layer alone at " + one.type, subtitle);
+  Figure figure{.title = "Each layer alone at " + one.type, .subtitle = subtitle};
   figure.x = {"change of the loss", "nats per token"};
   figure.y.scale = AxisScale::kCategories;
   Bars measured{"measured", {}}, exact{"first + exact second order", {}}, fisher{"first order + Fisher diagonal", {}};
@@ -42,7 +32,7 @@ void add_closure(const PqiOfType& one, const std::string& subtitle, std::vector<
     lines.back().points.push_back({static_cast<double>(row.points), std::fabs(row.error.value / one.all.change.value), {}});
   }
   if (lines.empty()) return;
-  Figure figure = empty_figure("Closure error at " + one.type, subtitle);
+  Figure figure{.title = "Closure error at " + one.type, .subtitle = subtitle};
   figure.x = {"gradients", "", AxisScale::kLog10};
   figure.y = {"|predicted - measured| / measured", "", AxisScale::kLog10};
   for (Line& line : lines) figure.series.emplace_back(std::move(line));
@@ -50,7 +40,7 @@ void add_closure(const PqiOfType& one, const std::string& subtitle, std::vector<
 }
 
 void add_curvature(const PqiStudyResult& result, const std::string& subtitle, std::vector<NamedFigure>& figures) {
-  Figure figure = empty_figure("Curvature along the step, over what it is at its beginning", subtitle);
+  Figure figure{.title = "Curvature along the step, over what it is at its beginning", .subtitle = subtitle};
   figure.x = {"part of the step", "", AxisScale::kLog10};
   figure.y = {"c(lambda) / (1/2 d H d)"};
   figure.y.reach = {0, 1};

@@ -1,19 +1,12 @@
 #include <nlohmann/json.hpp>
 
-#include "assay/study/criterion_io.h"
+#include "assay/study/estimate_json.h"
 #include "assay/study/pqi_result.h"
 
 namespace assay {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json pair(const std::optional<std::pair<double, double>>& value) { return value ? Json::array({value->first, value->second}) : Json(); }
-
-void put(Json& json, const std::string& name, const PqiMeasure& measure) {
-  json[name] = measure.value;
-  json[name + "_ci95"] = pair(measure.interval);
-}
 
 Json orders_json(const PqiOrders& row) {
   Json json = {{"name", row.name}, {"elements", row.elements}};
@@ -80,25 +73,18 @@ Json type_json(const PqiOfType& one) {
 }  // namespace
 
 Json to_json(const PqiStudyResult& result) {
-  Json types = Json::array(), statistics = Json::array(), verdicts = Json::array();
+  Json types = Json::array();
   for (const PqiOfType& one : result.types) types.push_back(type_json(one));
-  for (const Statistic& one : result.statistics)
-    statistics.push_back({{"name", one.name}, {"value", one.value}, {"ci95", pair(one.interval)}});
-  for (const Verdict& verdict : result.verdicts) verdicts.push_back(to_json(verdict));
-  return {{"study", "pqi"},
-          {"tokens_scored", result.tokens_scored},
-          {"windows", result.windows},
-          {"documents", result.documents},
-          {"interval", result.interval},
-          {"rule", result.rule},
-          {"intervals", result.intervals},
-          {"types", std::move(types)},
-          {"statistics", std::move(statistics)},
-          {"verdicts", std::move(verdicts)},
-          {"outcome", name_of(result.outcome)},
-          {"criteria_sha256", result.criteria_hash},
-          {"post_hoc", result.post_hoc},
-          {"notes", result.notes}};
+  Json json = {{"study", "pqi"},
+               {"tokens_scored", result.tokens_scored},
+               {"windows", result.windows},
+               {"documents", result.documents},
+               {"interval", result.interval},
+               {"rule", result.rule},
+               {"intervals", result.intervals},
+               {"types", std::move(types)}};
+  put(json, result);
+  return json;
 }
 
 }  // namespace assay

@@ -7,39 +7,35 @@
 #include <string>
 #include <vector>
 
-#include "assay/study/verdict.h"
+#include "assay/study/conclusion.h"
+#include "assay/study/estimate.h"
 
 namespace assay {
-
-struct PqiMeasure {
-  double value = 0;
-  std::optional<std::pair<double, double>> interval;
-};
 
 // Table 1: a layer quantized alone, or all of them.
 struct PqiOrders {
   std::string name;  // "blk.3", "all"
   uint64_t elements = 0;
-  PqiMeasure first, second;  // d . g at w; 1/2 d H d
-  double second_error = 0;   // numerical, of `second`
-  double fisher = 0;         // 1/2 sum F_ii d_i^2, F the empirical Fisher diagonal: the approximate second order
-  PqiMeasure change;         // F(w + d) - F(w)
-  PqiMeasure share;          // (first + second) / change
-  double contribution = 0;   // of its weights to the integral with everything quantized
+  Estimate first, second;   // d . g at w; 1/2 d H d
+  double second_error = 0;  // numerical, of `second`
+  double fisher = 0;        // 1/2 sum F_ii d_i^2, F the empirical Fisher diagonal: the approximate second order
+  Estimate change;          // F(w + d) - F(w)
+  Estimate share;           // (first + second) / change
+  double contribution = 0;  // of its weights to the integral with everything quantized
 };
 // Table 2: a part of the step.
 struct PqiStep {
   double lambda = 0;
-  PqiMeasure change;
+  Estimate change;
   double first = 0, second = 0;  // of the part
-  PqiMeasure curvature;          // (change - first) / lambda^2
+  Estimate curvature;            // (change - first) / lambda^2
 };
 // Table 3.
 struct PqiClosure {
   std::string rule;
   int intervals = 0;
-  size_t points = 0;            // gradients the rule needs
-  PqiMeasure predicted, error;  // error: predicted less measured
+  size_t points = 0;          // gradients the rule needs
+  Estimate predicted, error;  // error: predicted less measured
 };
 // Table 4: sums over a matrix; divided by `elements` they are the averages.
 struct PqiMatrix {
@@ -72,18 +68,12 @@ struct PqiOfType {
   std::vector<PqiAgreement> agreements;
 };
 
-struct PqiStudyResult {
+struct PqiStudyResult : StudyConclusion {
   uint64_t tokens_scored = 0, windows = 0, documents = 0;
   std::string interval;  // how intervals were made
   std::string rule;      // of the integral
   int intervals = 0;
   std::vector<PqiOfType> types;
-  std::vector<Statistic> statistics;
-  std::vector<Verdict> verdicts;
-  Outcome outcome = Outcome::kInconclusive;
-  bool post_hoc = false;  // the criteria changed after the first unit
-  std::string criteria_hash;
-  std::vector<std::string> notes;
 };
 
 nlohmann::ordered_json to_json(const PqiStudyResult& result);

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "assay/study/estimate_json.h"
 #include "assay/study/proxies_result.h"
 
 namespace assay {
@@ -7,11 +8,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json pair(const std::optional<std::pair<double, double>>& value) { return value ? Json::array({value->first, value->second}) : Json(); }
-
 Json estimate(const std::optional<RankEstimate>& one) {
   if (!one) return {};
-  return {{"value", one->value}, {"ci95_items", pair(one->over_items)}, {"ci95_variants", pair(one->over_variants)}};
+  return {{"value", one->value}, {"ci95_items", bounds(one->over_items)}, {"ci95_variants", bounds(one->over_variants)}};
 }
 
 Json variant_json(const ProxyVariant& variant) {
@@ -44,7 +43,7 @@ Json to_json(const ProxiesResult& result) {
                             {"group", name_of(one.group)},
                             {"spearman", estimate(one.spearman)},
                             {"kendall", estimate(one.kendall)},
-                            {"together", pair(one.together)}});
+                            {"together", bounds(one.together)}});
   for (const ProxyClaim& one : result.claims) {
     Json predicting = Json::array();
     for (const Proxy proxy : one.predicting) predicting.push_back(name_of(proxy));

@@ -271,9 +271,7 @@ void conclude(QpsaResult& result, const QpsaConfig& config) {
   add_correlations(result);
   add_quadrants(result);
   add_statistics(result, config.seed);
-  for (const Criterion& criterion : config.criteria.empty() ? default_criteria() : config.criteria)
-    result.verdicts.push_back(judge(criterion, result.statistics));
-  result.outcome = overall(result.verdicts);
+  judge(result, config.criteria.empty() ? default_criteria() : config.criteria);
 }
 
 }  // namespace assay

@@ -130,6 +130,4 @@ Result<std::map<std::string, std::vector<int>>> read_rankings(const std::string&
   return parse_rankings(plain, place);
 }
 
-std::string criteria_hash(const QpsaConfig& config) { return hash_of(config.criteria.empty() ? default_criteria() : config.criteria); }
-
 }  // namespace assay

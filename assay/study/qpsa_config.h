@@ -38,7 +38,5 @@ Result<QpsaConfig> parse_qpsa_config(std::string_view text, bool yaml, const std
 Result<QpsaConfig> read_qpsa_config(const std::string& path);
 // {method: [layers, most important first]}, or what `assay study qpsa --json` wrote.
 Result<std::map<std::string, std::vector<int>>> read_rankings(const std::string& path);
-// SHA-256 over the criteria alone: kept before the first unit, so that criteria changed later are known as such.
-std::string criteria_hash(const QpsaConfig& config);
 
 }  // namespace assay

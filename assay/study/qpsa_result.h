@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "assay/probe/observation.h"
+#include "assay/study/conclusion.h"
 #include "assay/study/layer_scores.h"
-#include "assay/study/verdict.h"
 
 namespace assay {
 
@@ -65,7 +65,7 @@ struct QpsaShortcut {
   double forward_equivalents = 0, naive_forward_equivalents = 0;
 };
 
-struct QpsaResult {
+struct QpsaResult : StudyConclusion {
   int layers = 0;
   double base_ppl = 0, noise_floor = 0;
   uint64_t tokens_scored = 0, samples = 0, non_finite = 0;
@@ -77,12 +77,6 @@ struct QpsaResult {
   std::vector<QpsaRegion> regions;
   std::optional<QpsaShortcut> shortcut;
   std::vector<std::string> quadrants;  // per layer: "robust but essential", ...; empty without both scores
-  std::vector<Statistic> statistics;
-  std::vector<Verdict> verdicts;
-  Outcome outcome = Outcome::kInconclusive;
-  bool post_hoc = false;  // the criteria changed after the first unit
-  std::string criteria_hash;
-  std::vector<std::string> notes;
 };
 
 nlohmann::ordered_json to_json(const QpsaResult& result);

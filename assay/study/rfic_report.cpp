@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/report/figure.h"
+#include "assay/study/estimate_json.h"
 #include "assay/study/rfic_study.h"
 
 namespace assay {
@@ -11,7 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json interval(const Interval& value) { return Json::array({value.low, value.high}); }
 Json ppl_json(const UnpairedPpl& ppl) { return {{"ppl", ppl.value}, {"error", ppl.error}}; }
 
 Json candidate_json(const RficCandidate& one) {
@@ -72,7 +72,7 @@ Json to_json(const RficResult& result) {
   for (const RficGate& row : result.gate)
     gate.push_back({{"candidate", row.candidate},
                     {"kl_improvement", row.kl_improvement.value},
-                    {"kl_improvement_ci95", interval(row.kl_improvement)},
+                    {"kl_improvement_ci95", bounds(row.kl_improvement)},
                     {"ppl_improvement", row.ppl_improvement},
                     {"zero_kl", row.zero_kl}});
   for (const RficCheck& check : result.checks)
@@ -82,13 +82,13 @@ Json to_json(const RficResult& result) {
                       {"zero_quantized", ppl_json(check.zero_quantized)},
                       {"zero_only", ppl_json(check.zero_only)},
                       {"quantized_kl", check.quantized_kl.value},
-                      {"quantized_kl_ci95", interval(check.quantized_kl)},
+                      {"quantized_kl_ci95", bounds(check.quantized_kl)},
                       {"zero_quantized_kl", check.zero_quantized_kl.value},
-                      {"zero_quantized_kl_ci95", interval(check.zero_quantized_kl)},
+                      {"zero_quantized_kl_ci95", bounds(check.zero_quantized_kl)},
                       {"zero_change", check.zero_change.value},
-                      {"zero_change_ci95", interval(check.zero_change)},
+                      {"zero_change_ci95", bounds(check.zero_change)},
                       {"plain_change", check.plain_change.value},
-                      {"plain_change_ci95", interval(check.plain_change)},
+                      {"plain_change_ci95", bounds(check.plain_change)},
                       {"source_verdict", check.source_verdict},
                       {"verdict", check.verdict}});
   return {{"study", "rfic"},

@@ -71,7 +71,7 @@ TEST_F(AwqSearchTest, FoldingAnyScalesKeepsTheLogits) {
         }
         result.scales.push_back(scale);
       }
-      const at::Tensor after = logits(*EditedCheckpoint::make(base, folded_edits(result)));
+      const at::Tensor after = logits(*edited_checkpoint(base, folded_edits(result)));
       const double largest = (after - before).abs().max().item<double>();
       EXPECT_EQ(largest == 0, powers);  // with others nothing would have been folded
       EXPECT_LT(largest, kLogitFloor * before.abs().max().item<double>());
@@ -156,8 +156,8 @@ TEST_F(AwqSearchTest, TheBestIsNoWorseThanNoneAndNoneIsPlainRounding) {
   for (const FoldGroup& group : none.groups) tensors.insert(tensors.end(), group.readers.begin(), group.readers.end());
   TensorEdits folded = folded_edits(plain);
   append(folded, rounding_edits(tensors, plain, none.rounder));
-  const auto awq = *EditedCheckpoint::make(base, folded), rtn = *EditedCheckpoint::make(base, rounding_edits(tensors, {}, none.rounder));
-  const auto lite = *EditedCheckpoint::make(base, unfolded_edits(plain, none.rounder));
+  const auto awq = *edited_checkpoint(base, folded), rtn = *edited_checkpoint(base, rounding_edits(tensors, {}, none.rounder));
+  const auto lite = *edited_checkpoint(base, unfolded_edits(plain, none.rounder));
   for (const std::string& tensor : tensors) {
     const auto expected = *rtn->read_float(*rtn->find(tensor));
     EXPECT_EQ(*awq->read_float(*awq->find(tensor)), expected) << tensor;

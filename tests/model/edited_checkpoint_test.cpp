@@ -28,7 +28,7 @@ TEST(EditedCheckpoint, EditsApplyInOrderAndTheRestStays) {
                  }};
   more[name] = {times(4)};
   append(edits, more);
-  const auto edited = EditedCheckpoint::make(base, edits);
+  const auto edited = edited_checkpoint(base, edits);
   ASSERT_TRUE(edited) << edited.error().message;
   const std::vector<float> before = *base->read_float(*base->find(name)), after = *(*edited)->read_float(*(*edited)->find(name));
   EXPECT_EQ(after[0], (2 * before[0] + 1) * 4);
@@ -38,7 +38,7 @@ TEST(EditedCheckpoint, EditsApplyInOrderAndTheRestStays) {
   EXPECT_EQ(*(*edited)->read(other), *base->read(other));
 
   edits["blk.9.none"] = {times(1)};
-  const auto refused = EditedCheckpoint::make(base, edits);
+  const auto refused = edited_checkpoint(base, edits);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kMismatch);
 }
@@ -50,7 +50,7 @@ TEST(EditedCheckpoint, AFailingEditFailsTheRead) {
   const auto base = *Checkpoint::open(dir / "m.gguf");
   TensorEdits edits;
   edits["output.weight"] = {[](const TensorInfo&, std::span<float>) -> Status { return fail(ErrorCode::kMismatch, "no"); }};
-  const auto edited = *EditedCheckpoint::make(base, edits);
+  const auto edited = *edited_checkpoint(base, edits);
   EXPECT_FALSE(edited->read(*edited->find("output.weight")));
 }
 

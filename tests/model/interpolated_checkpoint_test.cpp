@@ -33,7 +33,7 @@ StoredMatrix encoded(const Checkpoint& base, const std::string& tensor, GgmlType
 }
 
 std::vector<float> at(const std::shared_ptr<const Checkpoint>& base, const std::shared_ptr<const StoredMatrices>& far, double t) {
-  const auto checkpoint = InterpolatedCheckpoint::make(base, far, t);
+  const auto checkpoint = interpolated_checkpoint(base, far, t);
   EXPECT_TRUE(checkpoint) << checkpoint.error().message;
   const TensorInfo* info = (*checkpoint)->find(kTensor);
   EXPECT_EQ(info->type, GgmlType::kF32);
@@ -58,7 +58,7 @@ TEST(InterpolatedCheckpoint, IsBothModelsAtItsEndsAndTheLineBetween) {
     EXPECT_NEAR(before[i], w[i] - 0.25 * (static_cast<double>(q[i]) - w[i]), 1e-7);
     EXPECT_EQ(change[i], q[i] - w[i]);
   }
-  const auto checkpoint = InterpolatedCheckpoint::make(base, far, 0.5).value();
+  const auto checkpoint = interpolated_checkpoint(base, far, 0.5).value();
   for (const TensorInfo& tensor : base->tensors()) {
     if (tensor.name == kTensor) continue;
     EXPECT_EQ(checkpoint->read(*checkpoint->find(tensor.name)).value(), base->read(tensor).value()) << tensor.name;
@@ -69,20 +69,20 @@ TEST(InterpolatedCheckpoint, RefusesWhatDoesNotFit) {
   const auto base = tiny_checkpoint();
   auto far = std::make_shared<StoredMatrices>();
   far->emplace(kTensor, encoded(*base, kTensor, GgmlType::kQ4_0));
-  ASSERT_TRUE(InterpolatedCheckpoint::make(base, far, 0.5));  // the control
+  ASSERT_TRUE(interpolated_checkpoint(base, far, 0.5));  // the control
   far->at(kTensor).bytes.pop_back();
-  const auto shorter = InterpolatedCheckpoint::make(base, far, 0.5);
+  const auto shorter = interpolated_checkpoint(base, far, 0.5);
   ASSERT_FALSE(shorter);
   EXPECT_EQ(shorter.error().code, ErrorCode::kMismatch);
   EXPECT_NE(shorter.error().message.find(kTensor), std::string::npos);
   far->clear();
   far->emplace("blk.9.attn_q.weight", StoredMatrix{});
-  EXPECT_FALSE(InterpolatedCheckpoint::make(base, far, 0.5));
+  EXPECT_FALSE(interpolated_checkpoint(base, far, 0.5));
   far->clear();
   far->emplace(kTensor, encoded(*base, kTensor, GgmlType::kF32));
   const float broken = NAN;
   std::memcpy(far->at(kTensor).bytes.data() + 8, &broken, sizeof broken);
-  const auto checkpoint = InterpolatedCheckpoint::make(base, far, 0.5).value();
+  const auto checkpoint = interpolated_checkpoint(base, far, 0.5).value();
   const auto read = checkpoint->read(*checkpoint->find(kTensor));
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, ErrorCode::kBadInput);

@@ -24,7 +24,7 @@ const std::string kMoved = "blk.1.attn_k.weight", kOther = "blk.1.attn_q.weight"
 TEST(ShakenCheckpoint, MovesEveryNamedWeightByItsStepToBothSides) {
   const auto base = tiny_checkpoint();
   const Shake shake{5, 0, {{kMoved, 0.25}}};
-  const auto above = *ShakenCheckpoint::make(base, shake, 1), below = *ShakenCheckpoint::make(base, shake, -1);
+  const auto above = *shaken_checkpoint(base, shake, 1), below = *shaken_checkpoint(base, shake, -1);
   const std::vector<float> w = *base->read_float(*base->find(kMoved));
   const std::vector<float> up = *above->read_float(*above->find(kMoved)), down = *below->read_float(*below->find(kMoved));
   const std::vector<float> signs = random_signs(*base, kMoved, shake);
@@ -35,7 +35,7 @@ TEST(ShakenCheckpoint, MovesEveryNamedWeightByItsStepToBothSides) {
     EXPECT_FLOAT_EQ(down[i], w[i] - 0.25f * signs[i]);
   }
   EXPECT_EQ(*above->read(*above->find(kOther)), *base->read(*base->find(kOther)));
-  EXPECT_FALSE(ShakenCheckpoint::make(base, {5, 0, {{"blk.9.attn_k.weight", 1}}}, 1));
+  EXPECT_FALSE(shaken_checkpoint(base, {5, 0, {{"blk.9.attn_k.weight", 1}}}, 1));
 }
 
 // Signs are even, and those of two draws, two tensors or two seeds have nothing to do with each other: |mean| below 5 / sqrt(n).

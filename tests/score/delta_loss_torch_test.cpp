@@ -16,7 +16,7 @@ TEST(DeltaLoss, EqualsTheGradientOfTheQuantizedModel) {
   PassCase model;
   const PassRows rows = model.rows(*delta_loss_score());
   const QuantizationPath path = model.path(GgmlType::kQ4_0);
-  const auto quantized = *InterpolatedCheckpoint::make(path.base, path.far, 1);
+  const auto quantized = *interpolated_checkpoint(path.base, path.far, 1);
   const auto network = *Network::load(quantized, {});
   size_t seen = 0;
   const auto compare = [&](int, const std::string& tensor, const at::Tensor& gradient) -> Status {

@@ -78,7 +78,7 @@ TEST(HessianTrace, OneDrawIsTheCurvatureAlongItsStep) {
     const HessianTrace trace = trace_of(model, all_matrices(model));
     const auto steps = *shake_steps(trace);
     const auto loss = [&](double side) {
-      const auto checkpoint = *ShakenCheckpoint::make(model.base, {3, 7, steps}, side);
+      const auto checkpoint = *shaken_checkpoint(model.base, {3, 7, steps}, side);
       return gradient_pass(**Network::load(checkpoint, {}), model.windows, {})->mean;
     };
     // The loss needs a longer step than the gradient, and extrapolation.

@@ -65,7 +65,7 @@ TEST(Stability, EqualsTheChangedModelsOwnStreams) {
   run.stored = changed(model, tensor, false);
   auto far = std::make_shared<StoredMatrices>();
   far->emplace(tensor, *run.stored(tensor, GgmlType::kF32));
-  const auto edited = Network::load(*InterpolatedCheckpoint::make(model, far, 1), NetworkOptions{}).value();
+  const auto edited = Network::load(*interpolated_checkpoint(model, far, 1), NetworkOptions{}).value();
   at::Tensor before, after;
   const auto last = [](at::Tensor& out) { return [&out](int, const at::Tensor& h) { out = h.clone(); }; };
   ASSERT_TRUE(run_blocks(*run.network, run.windows, {}, last(before)));

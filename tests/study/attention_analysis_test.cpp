@@ -30,7 +30,7 @@ TEST(AttentionAnalysis, RecoveryByHand) {
   EXPECT_DOUBLE_EQ(recovered_percent(28, 30, 20), -25);
   EXPECT_DOUBLE_EQ(recovered_percent(20, 20, 20), 0);  // no loss: divided by 1e-9, not by 0
   const auto top1 = windows_of({28, 28, 28}, 20), full = windows_of({20, 20, 20}, 20), mode = windows_of({22, 22, 22}, 20);
-  const AttentionMeasure recovery = recovery_of(top1, full, mode, 1);
+  const Estimate recovery = recovery_of(top1, full, mode, 1);
   EXPECT_NEAR(recovery.value, 75, 1e-9);
   ASSERT_TRUE(recovery.interval);  // windows agree: every resample says the same
   EXPECT_NEAR(recovery.interval->first, 75, 1e-9);
@@ -40,7 +40,7 @@ TEST(AttentionAnalysis, RecoveryByHand) {
   const auto one = windows_of({28}, 20);
   EXPECT_FALSE(perplexity_change(one, 1).interval);  // one window has no spread
   const auto apart = windows_of({21, 25, 21.5}, 20);
-  const AttentionMeasure wide = recovery_of(top1, full, apart, 1);
+  const Estimate wide = recovery_of(top1, full, apart, 1);
   EXPECT_LT(wide.interval->first, wide.value);
   EXPECT_GT(wide.interval->second, wide.value);
 }
@@ -97,8 +97,8 @@ TEST(AttentionAnalysis, PredictionHasAnIntervalAndAPower) {
 }
 
 RecoveryPoint point(int rank, double low, double value, double high) { return {rank, {value, std::pair{low, high}}}; }
-const AttentionMeasure kLoss{16.5, std::pair{14.0, 19.0}};
-const AttentionMeasure kAhead{20, std::pair{15.0, 25.0}}, kEven{1, std::pair{-2.0, 4.0}};
+const Estimate kLoss{16.5, std::pair{14.0, 19.0}};
+const Estimate kAhead{20, std::pair{15.0, 25.0}}, kEven{1, std::pair{-2.0, 4.0}};
 
 TEST(AttentionVerdict, TheSourcesNumbersArePartialByItsRule) {
   // methods.md 6.5: 33, 46, 71, 87 %.

@@ -9,7 +9,7 @@ TEST(PqiAnalysis, CurvatureByHand) {
   // The source's Table 2 (methods.md 6.4), first order 8.92e-4: c = 0.0911 at 0.1 and 0.0914 at 0.05.
   const double first[] = {8.92e-4}, at_tenth[] = {1.00e-3}, at_twentieth[] = {2.73e-4};
   const uint32_t documents[] = {0};
-  const PqiMeasure tenth = curvature_of(at_tenth, first, 0.1, documents, 1);
+  const Estimate tenth = curvature_of(at_tenth, first, 0.1, documents, 1);
   EXPECT_NEAR(tenth.value, 0.0911, 5e-5);
   EXPECT_FALSE(tenth.interval);  // one window
   EXPECT_NEAR(curvature_of(at_twentieth, first, 0.05, documents, 1).value, 0.0914, 5e-5);
@@ -25,12 +25,12 @@ TEST(PqiAnalysis, CurvatureByHand) {
 TEST(PqiAnalysis, RatiosOfMeansHaveIntervals) {
   const double above[] = {1, 2, 3, 4}, below[] = {2, 4, 6, 8}, other[] = {4, 2, 6, 1};
   const uint32_t documents[] = {0, 1, 2, 3};
-  const PqiMeasure same = window_ratio(above, below, documents, 7);
+  const Estimate same = window_ratio(above, below, documents, 7);
   EXPECT_DOUBLE_EQ(same.value, 0.5);
   ASSERT_TRUE(same.interval);  // every resample has the same ratio
   EXPECT_NEAR(same.interval->first, 0.5, 1e-12);
   EXPECT_NEAR(same.interval->second, 0.5, 1e-12);
-  const PqiMeasure apart = window_ratio(above, other, documents, 7);
+  const Estimate apart = window_ratio(above, other, documents, 7);
   EXPECT_DOUBLE_EQ(apart.value, 10.0 / 13);
   ASSERT_TRUE(apart.interval);
   EXPECT_LT(apart.interval->first, apart.value);
