@@ -30,7 +30,7 @@ export function figure(options: FigureOptions): FigureOnPage {
   const redraw = () => {
     drawnWidth = Math.max(kNarrowest, Math.floor(plot.clientWidth));
     const drawing = options.draw(drawnWidth);
-    drawing.setAttribute("aria-labelledby", titleId);
+    if (drawing.getAttribute("role") === "img") drawing.setAttribute("aria-labelledby", titleId);
     plot.replaceChildren(drawing);
     if (numbers.children.length > 1) {
       numbers.lastElementChild?.remove();

@@ -1,0 +1,77 @@
+// What the charts share: the page's face, the lines' colours, the key above a plot, and what stands where there is nothing to draw.
+import * as Plot from "@observablehq/plot";
+import { h } from "./dom";
+
+export const kCharacter = 7.2; // pixels, of a name's letters in the widest face
+export const kAxis = 42; // pixels below a plot: ticks and the axis's label
+export const kKey = 26; // pixels above a plot, of its key
+
+// Series are kept apart by colour, beyond the fourth by dashes or the shape of their points too.
+export const kLines = ["var(--accent)", "var(--second)", "var(--ink)", "var(--quiet)"];
+const kDashes = [null, "5 3", "1.5 3"];
+const kShapes = ["circle", "square", "triangle", "diamond2", "star", "wye"] as const;
+
+export function lineColour(place: number): string {
+  return kLines[place % kLines.length] ?? "var(--ink)";
+}
+
+export function lineDash(place: number): string | undefined {
+  return kDashes[Math.floor(place / kLines.length) % kDashes.length] ?? undefined;
+}
+
+export function lineShape(place: number): (typeof kShapes)[number] {
+  return kShapes[place % kShapes.length] ?? "circle";
+}
+
+// A line across a chart: a threshold, with a word of what it is.
+export interface Threshold {
+  at: number;
+  label: string;
+}
+
+export function common(width: number): Plot.PlotOptions {
+  return { width, style: { fontFamily: "inherit", fontSize: "12px", overflow: "visible" } };
+}
+
+// One image with a name (figure.ts): what is inside it is not announced piece by piece.
+export function accessible(drawing: Element): Element {
+  drawing.setAttribute("role", "img");
+  for (const part of drawing.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
+  return drawing;
+}
+
+export function nothing(): HTMLElement {
+  return h("p", { class: "none" }, "None of this was measured.");
+}
+
+export function usable(value: number | null | undefined): value is number {
+  return value !== null && value !== undefined && Number.isFinite(value);
+}
+
+export interface KeyEntry {
+  name: string;
+  colour: string;
+  hollow?: boolean;
+  shape?: (typeof kShapes)[number];
+}
+
+// The key of a chart, in the `kKey` pixels above its plot, so that it is part of the picture when that is saved.
+export function keyMarks(entries: KeyEntry[], marginLeft: number): Plot.Markish[] {
+  let at = 8 - marginLeft;
+  return entries.flatMap((entry) => {
+    const place = { frameAnchor: "top-left" as const, dy: -kKey + 8 };
+    const marks = [
+      Plot.dot([entry.name], {
+        ...place,
+        dx: at,
+        r: 4.5,
+        symbol: entry.shape ?? "circle",
+        fill: entry.hollow ? "var(--paper)" : entry.colour,
+        stroke: entry.colour,
+      }),
+      Plot.text([entry.name], { ...place, dx: at + 10, lineAnchor: "middle", textAnchor: "start", fill: "var(--ink)" }),
+    ];
+    at += 30 + entry.name.length * 6.4;
+    return marks;
+  });
+}

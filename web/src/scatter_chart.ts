@@ -1,0 +1,100 @@
+// Points of two measures, with the interval of the second; a line may join some of them.
+import * as Plot from "@observablehq/plot";
+import { interval, number } from "./format";
+import { accessible, common, kAxis, keyMarks, kKey, lineColour, lineShape, nothing, usable } from "./plot_parts";
+
+export interface ScatterPoint {
+  name: string;
+  series: string;
+  x: number | null;
+  y: number | null;
+  low: number | null; // of y
+  high: number | null;
+  ring?: boolean; // marked: what was chosen
+  detail?: string;
+}
+
+export interface ScatterOptions {
+  x: string;
+  y: string;
+  logX?: boolean; // points at or below 0 are left out
+  reference?: number; // of y
+  line?: ScatterPoint[];
+  ringed?: string; // what a ring means
+}
+
+// Points that the chart can show.
+export function onScale(points: ScatterPoint[], logX: boolean | undefined): ScatterPoint[] {
+  return points.filter((p) => usable(p.x) && usable(p.y) && !(logX && p.x <= 0));
+}
+
+export function scatterChart(points: ScatterPoint[], options: ScatterOptions, width: number): Element {
+  const known = onScale(points, options.logX);
+  if (known.length === 0) return nothing();
+  const names = [...new Set(points.map((p) => p.series))];
+  const rings = known.filter((p) => p.ring);
+  const line = onScale(options.line ?? [], options.logX);
+  const marginLeft = 64;
+  const key = names.length > 1 || rings.length > 0;
+  const marginTop = 24 + (key ? kKey : 0);
+  return accessible(
+    Plot.plot({
+      ...common(width),
+      height: 400 + (key ? kKey : 0),
+      marginLeft,
+      marginRight: 24,
+      marginTop,
+      marginBottom: kAxis,
+      x: {
+        label: options.x,
+        type: options.logX ? "log" : "linear",
+        tickFormat: options.logX ? "~g" : undefined,
+        grid: true,
+        ticks: Math.max(3, Math.floor(width / 110)),
+        nice: !options.logX,
+        inset: 8,
+      },
+      y: { label: options.y, grid: true, nice: true, inset: 8 },
+      marks: [
+        options.reference === undefined ? null : Plot.ruleY([options.reference], { stroke: "var(--ink)", strokeOpacity: 0.6 }),
+        Plot.ruleX(
+          known.filter((p) => usable(p.low) && usable(p.high)),
+          { x: "x", y1: "low", y2: "high", stroke: "var(--quiet)", strokeOpacity: 0.6 },
+        ),
+        line.length > 1 ? Plot.line(line, { x: "x", y: "y", stroke: "var(--ink)", strokeWidth: 1.25 }) : null,
+        names.map((name, place) =>
+          Plot.dot(
+            known.filter((p) => p.series === name),
+            { x: "x", y: "y", r: 4, symbol: lineShape(place), fill: lineColour(place), stroke: "var(--paper)", strokeWidth: 0.75 },
+          ),
+        ),
+        Plot.dot(rings, { x: "x", y: "y", r: 8, stroke: "var(--bad)", strokeWidth: 1.5 }),
+        key
+          ? keyMarks(
+              [
+                ...names.map((name, place) => ({ name, colour: lineColour(place), shape: lineShape(place) })),
+                ...(rings.length > 0 && options.ringed ? [{ name: options.ringed, colour: "var(--bad)", hollow: true }] : []),
+              ],
+              marginLeft,
+            )
+          : null,
+        Plot.tip(
+          known,
+          Plot.pointer({
+            x: "x",
+            y: "y",
+            title: (p: ScatterPoint) =>
+              [
+                p.name,
+                `${options.x}: ${number(p.x)}`,
+                `${options.y}: ${number(p.y)}${p.low === null ? "" : ` (95 %: ${interval(p.low, p.high)})`}`,
+                p.detail,
+              ]
+                .filter(Boolean)
+                .join("\n"),
+          }),
+        ),
+      ],
+    }),
+  );
+}
