@@ -3,7 +3,7 @@ import * as Plot from "@observablehq/plot";
 import { extent } from "./extent";
 import { interval, number } from "./format";
 import type { Measured } from "./json";
-import { accessible, common, kAxis, kCharacter, lineColour, lineDash, nothing, type Threshold, usable } from "./plot_parts";
+import { accessible, common, kAxis, kCharacter, lineColour, lineDash, logTicks, nothing, type Threshold, usable } from "./plot_parts";
 
 export interface CurvePoint extends Measured {
   x: number;
@@ -26,6 +26,9 @@ export interface CurveOptions {
 
 const kTop = 28;
 const kLine = 14; // pixels between names at the ends of curves
+const kBeside = 3; // pixels between series that share their places
+const kMostBeside = 8; // series
+const kRoom = 0.06; // of the heights, above a threshold
 const kWholeTicks = 12; // at most so many whole numbers are all marked
 
 // Heights of the names of curves, no two nearer than a line.
@@ -44,9 +47,9 @@ function spreadLabels(ends: CurvePoint[], scale: Plot.Scale, height: number): (C
 }
 
 // A layer or a number of layers is whole: no tick between.
-function wholeTicks(points: CurvePoint[], logX: boolean | undefined): number[] | null {
+function wholeTicks(points: CurvePoint[]): number[] | null {
   const values = [...new Set(points.map((p) => p.x))].sort((a, b) => a - b);
-  return !logX && values.length <= kWholeTicks && values.every(Number.isInteger) ? values : null;
+  return values.length <= kWholeTicks && values.every(Number.isInteger) ? values : null;
 }
 
 export function curveChart(points: CurvePoint[], options: CurveOptions, width: number): Element {
@@ -66,12 +69,17 @@ export function curveChart(points: CurvePoint[], options: CurveOptions, width: n
   const heights = known
     .flatMap((p) => [p.value, p.low, p.high, options.reference, options.threshold?.at])
     .filter((v) => usable(v) && (!options.logY || v > 0)) as number[];
+  const [lowest, highest] = extent(heights);
+  const ticks = wholeTicks(known);
+  // Series that share their places stand beside each other, so that their whiskers can be told apart.
+  const beside = (name: string) =>
+    names.length <= kMostBeside && known.some((p) => usable(p.low)) ? (names.indexOf(name) - (names.length - 1) / 2) * kBeside : 0;
   const y = {
     type: options.logY ? ("log" as const) : ("linear" as const),
-    domain: extent(heights),
+    domain: [lowest, options.threshold?.at === highest ? highest + kRoom * (highest - lowest) : highest],
     nice: true,
   };
-  const right = extent(known.map((p) => p.x))[1];
+  const [left, right] = extent(known.map((p) => p.x));
   const labels = spreadLabels(ends, Plot.scale({ y: { ...y, range: [height - kAxis, kTop] } }), height);
   return accessible(
     Plot.plot({
@@ -84,10 +92,10 @@ export function curveChart(points: CurvePoint[], options: CurveOptions, width: n
       x: {
         label: options.x,
         type: options.logX ? "log" : "linear",
-        tickFormat: options.logX ? "~g" : undefined,
-        ticks: wholeTicks(known, options.logX) ?? Math.max(3, Math.floor(width / 110)),
+        tickFormat: ticks ? (value: number) => number(value) : options.logX ? logTicks(left, right) : undefined,
+        ticks: ticks ?? Math.max(3, Math.floor(width / 110)),
       },
-      y: { ...y, label: options.y, grid: true, tickFormat: options.logY ? "~g" : undefined },
+      y: { ...y, label: options.y, grid: true, tickFormat: options.logY ? logTicks(lowest, highest) : undefined },
       marks: [
         options.reference === undefined ? null : Plot.ruleY([options.reference], { stroke: "var(--ink)", strokeOpacity: 0.6 }),
         options.threshold
@@ -105,26 +113,26 @@ export function curveChart(points: CurvePoint[], options: CurveOptions, width: n
               }),
             ]
           : null,
-        Plot.ruleX(
-          known.filter((p) => usable(p.low) && usable(p.high) && !(options.logY && p.low <= 0)),
-          { x: "x", y1: "low", y2: "high", stroke: (p: CurvePoint) => colour(p.series), strokeOpacity: 0.55, strokeWidth: 2 },
-        ),
-        names.map((name) =>
-          Plot.line(
-            known.filter((p) => p.series === name),
-            {
+        names.map((name) => {
+          const own = known.filter((p) => p.series === name);
+          const dx = beside(name);
+          return [
+            Plot.ruleX(
+              own.filter((p) => usable(p.low) && usable(p.high) && !(options.logY && p.low <= 0)),
+              { x: "x", y1: "low", y2: "high", dx, stroke: colour(name), strokeOpacity: 0.55, strokeWidth: 2 },
+            ),
+            Plot.line(own, {
               x: "x",
               y: "value",
+              dx,
               stroke: colour(name),
               strokeWidth: 1.75,
               strokeDasharray: dash(name),
               curve: options.step ? "step-after" : "linear",
-            },
-          ),
-        ),
-        options.marks === false
-          ? null
-          : Plot.dot(known, { x: "x", y: "value", r: 3, fill: (p: CurvePoint) => colour(p.series), stroke: "var(--paper)" }),
+            }),
+            options.marks === false ? null : Plot.dot(own, { x: "x", y: "value", dx, r: 3, fill: colour(name), stroke: "var(--paper)" }),
+          ];
+        }),
         named
           ? [
               Plot.link(labels, { x1: "x", x2: right, y1: "value", y2: "labelAt", stroke: "var(--rule)" }),
@@ -132,7 +140,7 @@ export function curveChart(points: CurvePoint[], options: CurveOptions, width: n
                 x: right,
                 y: "labelAt",
                 text: "series",
-                dx: 8,
+                dx: 8 + Math.max(...names.map(beside)),
                 textAnchor: "start",
                 fill: (p: CurvePoint) => colour(p.series),
               }),

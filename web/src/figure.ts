@@ -1,5 +1,6 @@
 // A figure on the page: drawn to the width there is, drawn again when that or a control changes, with its numbers as a table beside it.
 import { type Child, freshId, h } from "./dom";
+import { saveButtons } from "./save";
 
 export interface FigureOptions {
   title: string;
@@ -49,7 +50,7 @@ export function figure(options: FigureOptions): FigureOnPage {
     options.note ? h("p", { class: "note" }, options.note) : null,
     plot,
     below,
-    options.table ? numbers : null,
+    h("div", { class: "more" }, options.table ? numbers : null, saveButtons(options.title, plot, below)),
   );
   new ResizeObserver(() => {
     if (plot.clientWidth > 0 && Math.abs(plot.clientWidth - drawnWidth) > 8) redraw();

@@ -96,9 +96,10 @@ export function valueMap(title: string, choices: MapChoice[], colours: TypeColou
       const { cells, scale } = mapped();
       scaleChoice.hidden = scale?.kind === "diverging";
       legend.replaceChildren(
-        ...([scale ? scaleLegend(scale, [words(chosen.name), unit()].filter(Boolean).join(", ")) : null, outsideBlocks(cells)].filter(
-          Boolean,
-        ) as Node[]),
+        ...([
+          scale ? scaleLegend(scale, [text.choice ? chosen.name : words(chosen.name), unit()].filter(Boolean).join(", ")) : null,
+          outsideBlocks(cells),
+        ].filter(Boolean) as Node[]),
       );
       return modelMap(cells, width);
     },

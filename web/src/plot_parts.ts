@@ -1,6 +1,7 @@
 // What the charts share: the page's face, the lines' colours, the key above a plot, and what stands where there is nothing to draw.
 import * as Plot from "@observablehq/plot";
 import { h } from "./dom";
+import { number } from "./format";
 
 export const kCharacter = 7.2; // pixels, of a name's letters in the widest face
 export const kAxis = 42; // pixels below a plot: ticks and the axis's label
@@ -21,6 +22,23 @@ export function lineDash(place: number): string | undefined {
 
 export function lineShape(place: number): (typeof kShapes)[number] {
   return kShapes[place % kShapes.length] ?? "circle";
+}
+
+// Words of a logarithmic axis: powers of ten, and between them where there are few. `number` writes what is tiny with an exponent.
+export function logTicks(low: number, high: number): (value: number) => string {
+  const decades = Math.log10(high / low);
+  const wanted = decades > 2.5 ? [1] : decades > 1 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 8];
+  return (value) => {
+    const leading = Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9));
+    return wanted.includes(leading) ? number(value, 1) : "";
+  };
+}
+
+// Powers of ten times `unit` on both sides of 0: where a few values are far from the rest.
+export function farTicks(least: number, most: number, unit = 1): number[] {
+  const side = (end: number) =>
+    end >= unit ? Array.from({ length: Math.floor(Math.log10(end / unit) + 1) }, (_, i) => unit * 10 ** i) : [];
+  return [...side(-least).map((v) => -v), 0, ...side(most)];
 }
 
 // A line across a chart: a threshold, with a word of what it is.
@@ -69,7 +87,7 @@ export function keyMarks(entries: KeyEntry[], marginLeft: number): Plot.Markish[
         fill: entry.hollow ? "var(--paper)" : entry.colour,
         stroke: entry.colour,
       }),
-      Plot.text([entry.name], { ...place, dx: at + 10, lineAnchor: "middle", textAnchor: "start", fill: "var(--ink)" }),
+      Plot.text([entry.name], { ...place, dx: at + 11, lineAnchor: "middle", textAnchor: "start", fill: "var(--ink)" }),
     ];
     at += 30 + entry.name.length * 6.4;
     return marks;

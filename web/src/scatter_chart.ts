@@ -1,7 +1,8 @@
 // Points of two measures, with the interval of the second; a line may join some of them.
 import * as Plot from "@observablehq/plot";
+import { extent } from "./extent";
 import { interval, number } from "./format";
-import { accessible, common, kAxis, keyMarks, kKey, lineColour, lineShape, nothing, usable } from "./plot_parts";
+import { accessible, common, farTicks, kAxis, keyMarks, kKey, lineColour, lineShape, logTicks, nothing, usable } from "./plot_parts";
 
 export interface ScatterPoint {
   name: string;
@@ -19,9 +20,13 @@ export interface ScatterOptions {
   y: string;
   logX?: boolean; // points at or below 0 are left out
   reference?: number; // of y
+  far?: boolean; // a few heights may be far from the rest: then powers of ten on both sides of 0
   line?: ScatterPoint[];
   ringed?: string; // what a ring means
+  series?: string[]; // in the order of their colours and shapes; default: as they come
 }
+
+const kFar = 20; // times the median
 
 // Points that the chart can show.
 export function onScale(points: ScatterPoint[], logX: boolean | undefined): ScatterPoint[] {
@@ -31,11 +36,17 @@ export function onScale(points: ScatterPoint[], logX: boolean | undefined): Scat
 export function scatterChart(points: ScatterPoint[], options: ScatterOptions, width: number): Element {
   const known = onScale(points, options.logX);
   if (known.length === 0) return nothing();
-  const names = [...new Set(points.map((p) => p.series))];
+  const present = new Set(points.map((p) => p.series));
+  const names = options.series ?? [...present];
+  const [left, right] = extent(known.map((p) => p.x ?? 0));
+  const ys = known.map((p) => Math.abs(p.y ?? 0)).sort((a, b) => a - b);
+  const median = ys[Math.floor(ys.length / 2)] ?? 0;
+  const [lowest, highest] = extent(known.flatMap((p) => [p.y, p.low, p.high]).filter(usable));
+  const unit = options.far && median > 0 && (ys.at(-1) ?? 0) > kFar * median ? 10 ** Math.floor(Math.log10(median)) : null;
   const rings = known.filter((p) => p.ring);
   const line = onScale(options.line ?? [], options.logX);
   const marginLeft = 64;
-  const key = names.length > 1 || rings.length > 0;
+  const key = present.size > 1 || rings.length > 0;
   const marginTop = 24 + (key ? kKey : 0);
   return accessible(
     Plot.plot({
@@ -48,13 +59,20 @@ export function scatterChart(points: ScatterPoint[], options: ScatterOptions, wi
       x: {
         label: options.x,
         type: options.logX ? "log" : "linear",
-        tickFormat: options.logX ? "~g" : undefined,
+        tickFormat: options.logX ? logTicks(left, right) : undefined,
         grid: true,
         ticks: Math.max(3, Math.floor(width / 110)),
         nice: !options.logX,
         inset: 8,
       },
-      y: { label: options.y, grid: true, nice: true, inset: 8 },
+      y: {
+        label: options.y,
+        grid: true,
+        inset: 8,
+        ...(unit === null
+          ? { nice: true }
+          : { type: "symlog", constant: unit, ticks: farTicks(lowest, highest, unit), tickFormat: (value: number) => number(value, 1) }),
+      },
       marks: [
         options.reference === undefined ? null : Plot.ruleY([options.reference], { stroke: "var(--ink)", strokeOpacity: 0.6 }),
         Plot.ruleX(
@@ -72,7 +90,9 @@ export function scatterChart(points: ScatterPoint[], options: ScatterOptions, wi
         key
           ? keyMarks(
               [
-                ...names.map((name, place) => ({ name, colour: lineColour(place), shape: lineShape(place) })),
+                ...names
+                  .map((name, place) => ({ name, colour: lineColour(place), shape: lineShape(place) }))
+                  .filter((entry) => present.has(entry.name)),
                 ...(rings.length > 0 && options.ringed ? [{ name: options.ringed, colour: "var(--bad)", hollow: true }] : []),
               ],
               marginLeft,

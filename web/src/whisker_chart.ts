@@ -3,7 +3,7 @@ import * as Plot from "@observablehq/plot";
 import { extent } from "./extent";
 import { interval, number } from "./format";
 import type { Measured } from "./json";
-import { accessible, common, kAxis, kCharacter, keyMarks, kKey, nothing, type Threshold, usable } from "./plot_parts";
+import { accessible, common, farTicks, kAxis, kCharacter, keyMarks, kKey, logTicks, nothing, type Threshold, usable } from "./plot_parts";
 
 export interface WhiskerRow extends Measured {
   name: string;
@@ -17,10 +17,12 @@ export interface WhiskerOptions {
   log?: boolean;
   reference?: number; // a line: no effect
   threshold?: Threshold | null;
+  far?: boolean; // a few values may be far from the rest: then powers of ten on both sides of 0
   stems?: boolean; // from 0 to the value: counts and shares
   format?: (value: number | null) => string;
 }
 
+const kFar = 20; // beyond it values are far
 const kApart = 6; // pixels between groups on a line
 
 export function whiskerChart(rows: WhiskerRow[], options: WhiskerOptions, width: number): Element {
@@ -37,6 +39,10 @@ export function whiskerChart(rows: WhiskerRow[], options: WhiskerOptions, width:
   const [lowest] = extent(known.flatMap((row) => [row.value ?? 0, row.low ?? row.value ?? 0]).filter((v) => !options.log || v > 0));
   const end = (value: number | null) => (value !== null && options.log && value <= 0 ? lowest : value);
   const stroke = (row: WhiskerRow) => (row.strong ? "var(--accent)" : "var(--quiet)");
+  const ends = known.flatMap((row) => [row.value, row.low, row.high, options.reference, options.threshold?.at]).filter(usable);
+  const [least, most] = extent(options.log ? ends.filter((v) => v > 0) : ends);
+  // Where a few values are far from the rest, both can be seen.
+  const far = options.far === true && Math.max(-least, most) > kFar;
   const marginTop = 8 + (several ? kKey : 0) + (options.threshold ? 14 : 0);
   const line = (names.length > 14 ? 19 : 24) + (several ? kApart : 0);
   const hollow = (place: number) => several && place > 0;
@@ -51,17 +57,17 @@ export function whiskerChart(rows: WhiskerRow[], options: WhiskerOptions, width:
       x: {
         label: options.label,
         labelOffset: kAxis - 6,
-        type: options.log ? "log" : "linear",
+        type: options.log ? "log" : far ? "symlog" : "linear",
         grid: true,
-        nice: true,
-        tickFormat: options.log ? "~g" : undefined,
-        ticks: Math.max(3, Math.floor(width / 130)),
+        nice: !far,
+        tickFormat: options.log ? logTicks(least, most) : far ? (value: number) => number(value) : undefined,
+        ticks: far ? farTicks(least, most) : Math.max(3, Math.floor(width / 130)),
       },
       y: { label: null, domain: names, padding: 0.4 },
       marks: [
         Plot.axisY({ tickSize: 0, label: null, ...shorten }),
         options.reference === undefined ? null : Plot.ruleX([options.reference], { stroke: "var(--ink)", strokeOpacity: 0.6 }),
-        options.threshold ? thresholdX(options.threshold) : null,
+        options.threshold ? thresholdX(options.threshold, options.threshold.at > (least + most) / 2) : null,
         groups.map((group, place) => {
           const own = known.filter((row) => (row.group ?? "") === group);
           const dy = several ? (place - (groups.length - 1) / 2) * 2 * kApart * 0.75 : 0;
@@ -125,9 +131,17 @@ export function whiskerChart(rows: WhiskerRow[], options: WhiskerOptions, width:
   );
 }
 
-function thresholdX(threshold: Threshold): Plot.Markish[] {
+// Its word stands within the plot: on the side that has room.
+function thresholdX(threshold: Threshold, atRight: boolean): Plot.Markish[] {
   return [
     Plot.ruleX([threshold.at], { stroke: "var(--ink)", strokeDasharray: "4 3" }),
-    Plot.text([threshold.label], { x: threshold.at, frameAnchor: "top", dy: -12, fill: "var(--muted)" }),
+    Plot.text([threshold.label], {
+      x: threshold.at,
+      frameAnchor: "top",
+      textAnchor: atRight ? "end" : "start",
+      dx: atRight ? 4 : -4,
+      dy: -12,
+      fill: "var(--muted)",
+    }),
   ];
 }

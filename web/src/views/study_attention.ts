@@ -353,6 +353,7 @@ function budgetTable(budgets: JsonObject[]): HTMLElement | null {
   const rows = [...grouped(budgets, ruleOf)];
   return dataTable<[string, JsonObject[]]>({
     caption: "Most last layers within a budget of perplexity",
+    note: "Heads: how much perplexity may rise.",
     rows,
     columns: [
       { head: "rule", value: (row) => row[0] },
@@ -409,7 +410,10 @@ function answerOf(run: Run): HTMLElement | null {
     {
       name: "By ours",
       value: asString(verdict.ours) || "\u2013",
-      detail: `a rank whose whole interval reaches ${kEnough} %: ${number(asNumber(verdict.rank))}`,
+      detail:
+        asNumber(verdict.rank) === null
+          ? `no rank reaches ${kEnough}\u00a0% by its whole interval`
+          : `rank ${number(asNumber(verdict.rank))} reaches ${kEnough}\u00a0% by its whole interval`,
     },
     {
       name: "Better than a random basis",

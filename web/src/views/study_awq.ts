@@ -32,7 +32,7 @@ function leadOf(run: Run): string {
     const best = tried.sort((a, b) => (asNumber(a.kl) ?? 0) - (asNumber(b.kl) ?? 0))[0];
     if (!best) return "";
     const m = measured(best, "change");
-    const ends = m.low === null || m.high === null ? "" : ` (95 %: ${change(m.low)} to ${change(m.high)})`;
+    const ends = m.low === null || m.high === null ? "" : ` (95\u00a0%: ${change(m.low)} to ${change(m.high)})`;
     return `At ${target} the best is ${asString(best.method)}: KL ${change(m.value)}${ends} against ${asString(best.against)}.`;
   });
   return [...sentences.filter(Boolean), countsOf(run)].join(" ");
@@ -47,10 +47,9 @@ function methodsFigure(run: Run): HTMLElement | null {
       .filter((row) => (target === "" || asString(row.target) === target) && (measure !== "change" || asNumber(row.change) !== null))
       .map(
         (row): WhiskerRow => ({
-          name: target === "" ? `${asString(row.target)}: ${asString(row.method)}` : asString(row.method),
+          name: `${target === "" ? `${asString(row.target)}: ` : ""}${asString(row.method)}${measure === "change" ? ` against ${asString(row.against)}` : ""}`,
           ...(measure === "change" ? percent(measured(row, "change")) : measured(row, measure)),
           strong: isAwq(row),
-          ...(measure === "change" ? { detail: `against ${asString(row.against)}` } : {}),
         }),
       );
   const label: Record<string, string> = { change: "change of mean KL, %", kl: "mean KL, nats per token", ppl: "perplexity" };

@@ -7,7 +7,7 @@ import { facts } from "../parts";
 import { type Column, dataTable } from "../table";
 import { type WhiskerRow, whiskerChart } from "../whisker_chart";
 import { furtherParts, furtherTables } from "./study_outliers_further";
-import { sharesParts, sharesSentences, sharesTables } from "./study_outliers_shares";
+import { answerTable, sharesLead, sharesParts, sharesTables } from "./study_outliers_shares";
 import {
   behaviourTable,
   candidateMap,
@@ -87,7 +87,7 @@ function factsOf(run: Run): HTMLElement {
       : [
           {
             name: "The strongest",
-            value: nameAt(weights, strongest),
+            value: nameAt(weights, strongest).replaceAll("\u00a0", " "),
             detail: `KL ${number(asNumber(weights[strongest]?.of.mean_kl))} nats per token when zeroed`,
           },
         ]),
@@ -107,8 +107,9 @@ export const outliersView: ViewOf = (run, colours) => {
   const labels = asObject(run.result.labels);
   return {
     title: "Study: do a few outlier weights carry the model?",
-    lead: [...sharesSentences(run), countsOf(run)].join(" "),
+    lead: [sharesLead(run), countsOf(run)].filter(Boolean).join(" "),
     parts: [
+      answerTable(run),
       factsOf(run),
       ...sharesParts(run),
       outcomeOf(run),

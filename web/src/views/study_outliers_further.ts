@@ -173,7 +173,7 @@ function recoveryFigure(
   // One candidate at a time: the forms are the lines.
   const one = { ...choice, values: choice.values.filter(([value]) => value !== kTogether) };
   if (one.values.length === 0) return null;
-  const shown = (chosen: string) =>
+  const shown = (chosen: string, measure: string) =>
     rows.flatMap((row): WhiskerRow[] => {
       const weight = weights[asNumber(row.weight) ?? -1];
       return weight && isShown(weight, chosen)
@@ -182,8 +182,8 @@ function recoveryFigure(
               name: name(row),
               group: isControl(weight) ? "matched controls" : "candidate",
               strong: !isControl(weight),
-              ...measured(row, "recovery"),
-              detail: `${weight.name}, KL ${number(asNumber(row.mean_kl))}`,
+              ...measured(row, measure),
+              detail: [weight.name, row.recovered === true ? "recovered" : ""].filter(Boolean).join(", "),
             },
           ]
         : [];
@@ -191,10 +191,31 @@ function recoveryFigure(
   return chosenFigure({
     title,
     note,
-    choices: { weight: one },
-    draw: (width, { weight }) =>
-      whiskerChart(shown(weight), { label: "recovery", reference: 0, threshold: { at: 1, label: "all of the damage" } }, width),
-    table: ({ weight }) => whiskerTable(`${title}: ${nameAt(weights, Number(weight))}`, shown(weight), head, "recovery"),
+    choices: {
+      weight: one,
+      measure: {
+        label: "Measure",
+        values: [
+          ["recovery", "recovery"],
+          ["mean_kl", "KL that is left"],
+        ],
+      },
+    },
+    draw: (width, { weight, measure }) =>
+      measure === "recovery"
+        ? whiskerChart(
+            shown(weight, measure),
+            { label: "recovery", far: true, reference: 0, threshold: { at: 1, label: "all of the damage" } },
+            width,
+          )
+        : whiskerChart(shown(weight, measure), { label: "mean KL, nats per token", reference: 0 }, width),
+    table: ({ weight, measure }) =>
+      whiskerTable(
+        `${title}: ${nameAt(weights, Number(weight))}`,
+        shown(weight, measure),
+        head,
+        measure === "recovery" ? measure : "mean KL",
+      ),
   });
 }
 

@@ -25,7 +25,7 @@ export function weightsOf(run: Run): Weight[] {
   return asObjects(run.result.weights).map((of, place) => ({
     of,
     place,
-    name: `${asString(of.tensor).replace(/\.weight$/, "")} [${number(asNumber(of.row))}, ${number(asNumber(of.column))}]`,
+    name: `${asString(of.tensor).replace(/\.weight$/, "")}\u00a0[${number(asNumber(of.row))},\u00a0${number(asNumber(of.column))}]`,
     kind: asString(of.kind),
     layer: asNumber(of.layer),
     target: asNumber(of.target),

@@ -33,6 +33,7 @@ export function outcomeOf(run: Run): HTMLElement | null {
 export function countsOf(run: Run): string {
   const verdicts = asObjects(run.result.verdicts);
   const count = (outcome: string) => verdicts.filter((one) => one.outcome === outcome).length;
+  if (verdicts.length === 1) return `The one criterion: ${asString(verdicts[0]?.outcome)}.`;
   return verdicts.length === 0
     ? ""
     : `${verdicts.length} criteria: ${count("passed")} passed, ${count("failed")} failed, ${count("inconclusive")} inconclusive.`;

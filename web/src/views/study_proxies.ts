@@ -126,6 +126,12 @@ function correlationsFigure(run: Run): HTMLElement | null {
   });
 }
 
+// From 1; equal values share the mean of their ranks.
+function ranks(values: number[]): number[] {
+  const sorted = [...values].sort((a, b) => a - b);
+  return values.map((value) => (sorted.indexOf(value) + sorted.lastIndexOf(value)) / 2 + 1);
+}
+
 function scatterFigure(run: Run): HTMLElement | null {
   const variants = asObjects(run.result.variants);
   const proxies = [...new Set(variants.flatMap((one) => Object.keys(asObject(one.proxies))))];
@@ -136,8 +142,18 @@ function scatterFigure(run: Run): HTMLElement | null {
     outcome.startsWith(kOfTask)
       ? { value: asNumbers(one.margin_drop_by_task)[tasks.indexOf(outcome.slice(kOfTask.length))] ?? null, low: null, high: null }
       : measured(asObject(asObject(one.outcomes)[outcome]), "value", "ci95");
-  const points = (proxy: string, outcome: string) =>
-    variants.map((one): ScatterPoint => {
+  const kls = variants.map((one) => asNumber(asObject(one.proxies).KL)).filter((v) => v !== null);
+  const medianKl = kls.sort((a, b) => a - b)[Math.floor((kls.length - 1) / 2)] ?? 0;
+  const isIn: Record<string, (one: JsonObject) => boolean> = {
+    all: () => true,
+    recipes: (one) => one.recipe === true,
+    interventions: (one) => one.recipe !== true,
+    mild: (one) => (asNumber(asObject(one.proxies).KL) ?? Number.POSITIVE_INFINITY) <= medianKl,
+  };
+  const groups = Object.keys(isIn).filter((group) => variants.some(isIn[group] as (one: JsonObject) => boolean));
+  const series = [...new Set(variants.map((one) => asString(one.kind) || "changed model"))];
+  const points = (proxy: string, outcome: string, group: string) =>
+    variants.filter(isIn[group] ?? (() => true)).map((one): ScatterPoint => {
       const m = outcomeOfVariant(one, outcome);
       return {
         name: asString(one.name),
@@ -148,13 +164,19 @@ function scatterFigure(run: Run): HTMLElement | null {
         high: m.high,
       };
     });
+  const ranked = (shown: ScatterPoint[]) => {
+    const known = shown.filter((p) => p.x !== null && p.y !== null);
+    const xs = ranks(known.map((p) => p.x ?? 0));
+    const ys = ranks(known.map((p) => p.y ?? 0));
+    return known.map((p, i): ScatterPoint => ({ ...p, x: xs[i] ?? null, y: ys[i] ?? null, low: null, high: null }));
+  };
   const logarithmic = (shown: ScatterPoint[], scale: string) => {
     const values = shown.map((p) => p.x).filter((v) => v !== null);
     return scale === "log" || (scale === "" && values.every((v) => v > 0) && Math.max(...values) > kDecades * Math.min(...values));
   };
   return chosenFigure({
     title: "Each changed model: a proxy against an outcome",
-    note: "With 95 % intervals of the outcome over items. On a logarithmic scale models at 0 or below are left out.",
+    note: "With 95 % intervals of the outcome over items. Ranks are what the correlations are of. On a logarithmic scale models at 0 or below are left out.",
     choices: {
       proxy: { label: "Proxy", values: asThemselves(proxies), first: first(proxies, "KL") },
       outcome: {
@@ -168,16 +190,24 @@ function scatterFigure(run: Run): HTMLElement | null {
           ["", "as it fits"],
           ["linear", "linear"],
           ["log", "logarithmic"],
+          ["ranks", "ranks"],
         ],
       },
+      group: { label: "Models", values: groups.map((group) => [group, kGroups[group] ?? group]) },
     },
-    draw: (width, { proxy, outcome, scale }) => {
-      const shown = points(proxy, outcome);
+    draw: (width, { proxy, outcome, scale, group }) => {
+      const shown = points(proxy, outcome, group);
+      if (scale === "ranks") return scatterChart(ranked(shown), { x: `rank of ${proxy}`, y: `rank of ${outcome}`, series }, width);
       const logX = logarithmic(shown, scale) && onScale(shown, true).length > 0;
-      return scatterChart(shown, { x: proxy, y: outcome, logX, reference: 0 }, width);
+      return scatterChart(shown, { x: proxy, y: outcome, logX, far: scale === "", reference: 0, series }, width);
     },
-    table: ({ proxy, outcome }) =>
-      scatterTable(`${proxy} and ${outcome}`, points(proxy, outcome), { name: "changed model", series: "kind", x: proxy, y: outcome }),
+    table: ({ proxy, outcome, group }) =>
+      scatterTable(`${proxy} and ${outcome}`, points(proxy, outcome, group), {
+        name: "changed model",
+        series: "kind",
+        x: proxy,
+        y: outcome,
+      }),
   });
 }
 

@@ -9,7 +9,7 @@ import { badge, facts, type MapChoice, valueMap } from "../parts";
 import { onScale, type ScatterPoint, scatterChart } from "../scatter_chart";
 import { dataTable, measuredColumn } from "../table";
 import { type WhiskerRow, whiskerChart } from "../whisker_chart";
-import { cellAt, kCommon, outcomeOf, statisticsOf } from "./study_parts";
+import { grouped, kCommon, outcomeOf, statisticsOf } from "./study_parts";
 import type { ViewOf } from "./view";
 
 const kMostDrawn = 4000; // candidates in the scatter
@@ -39,7 +39,7 @@ function candidatesOf(run: Run): Candidate[] {
     return {
       of,
       place,
-      name: `${asString(of.tensor).replace(/\.weight$/, "")} [${number(asNumber(of.row))}, ${number(asNumber(of.column))}]`,
+      name: `${asString(of.tensor).replace(/\.weight$/, "")}\u00a0[${number(asNumber(of.row))},\u00a0${number(asNumber(of.column))}]`,
       rule: asString(of.rule),
       benefit,
       harm,
@@ -74,6 +74,7 @@ function paretoFigure(candidates: Candidate[]): HTMLElement | null {
       .filter((one) => one.front)
       .sort((a, b) => (a.harm ?? 0) - (b.harm ?? 0))
       .map(point);
+  const series = [...new Set(candidates.map((one) => `rule ${one.rule}`))];
   const gaining = of("gains").length;
   const axes = { x: "harm, relative error of the group's output", y: "benefit, relative error" };
   // Harms span decades, but some may be 0.
@@ -92,7 +93,7 @@ function paretoFigure(candidates: Candidate[]): HTMLElement | null {
       const points = drawn(shown);
       return scatterChart(
         points,
-        { ...axes, logX: logX(points), reference: 0, line: front(shown), ringed: "zeroed in the full model" },
+        { ...axes, logX: logX(points), reference: 0, line: front(shown), series, ringed: "zeroed in the full model" },
         width,
       );
     },
@@ -201,7 +202,10 @@ function verdictsOf(checks: JsonObject[]): HTMLElement | null {
 
 function gateFigure(gate: JsonObject[], candidates: Candidate[]): HTMLElement | null {
   if (gate.length === 0) return null;
-  const name = (row: JsonObject) => candidates[asNumber(row.candidate) ?? -1]?.name ?? `candidate ${number(asNumber(row.candidate))}`;
+  const name = (row: JsonObject) => {
+    const one = candidates[asNumber(row.candidate) ?? -1];
+    return one ? `${one.name}, rule ${one.rule}` : `candidate ${number(asNumber(row.candidate))}`;
+  };
   const rows = gate.map(
     (row): WhiskerRow => ({
       name: name(row),
@@ -229,22 +233,34 @@ function gateFigure(gate: JsonObject[], candidates: Candidate[]): HTMLElement | 
   }).element;
 }
 
-const kSummaries: [key: string, name: string][] = [
-  ["gated", "candidates that gain and harm little"],
-  ["positive", "candidates that gain"],
-  ["best_benefit", "best benefit"],
-  ["best_score", "best score"],
-  ["median_harm", "median harm"],
+function sumOf(values: number[]): number {
+  return values.reduce((sum, v) => sum + v, 0);
+}
+
+// `over`: of all rules together.
+const kSummaries: { key: string; name: string; over?: (values: number[]) => number }[] = [
+  { key: "gated", name: "candidates that gain and harm little", over: sumOf },
+  { key: "positive", name: "candidates that gain", over: sumOf },
+  { key: "best_benefit", name: "best benefit", over: (values) => Math.max(...values) },
+  { key: "best_score", name: "best score", over: (values) => Math.max(...values) },
+  { key: "median_harm", name: "median harm" },
 ];
 
 function summaryMaps(summary: JsonObject[]): MapChoice[] {
-  return kSummaries.map(([key, name]) => ({
+  const matrices = [...grouped(summary, (row) => asString(row.tensor))];
+  const cell = (name: string, type: string, value: number | null) => ({ name, type, value, error: null, belowFloor: false });
+  return kSummaries.map(({ key, name, over }) => ({
     name,
     unit: "",
-    cells: summary.map((row) => ({
-      ...cellAt(asNumber(row.layer), "", asNumber(row[key]), `rule ${asString(row.rule)}`),
-      name: asString(row.tensor),
-    })),
+    cells: [
+      ...(over
+        ? matrices.map(([tensor, rows]) => {
+            const values = rows.map((row) => asNumber(row[key])).filter((v) => v !== null);
+            return cell(tensor, "all rules", values.length === 0 ? null : over(values));
+          })
+        : []),
+      ...summary.map((row) => cell(asString(row.tensor), `rule ${asString(row.rule)}`, asNumber(row[key]))),
+    ],
   }));
 }
 
@@ -289,10 +305,13 @@ function candidateTable(candidates: Candidate[]): HTMLElement {
   });
 }
 
-function leadOf(checks: JsonObject[]): string {
-  return checks
-    .map((one) => `${asString(one.method)}: ${asString(one.verdict)}, by the source's rule ${asString(one.source_verdict)}.`)
-    .join(" ");
+function leadOf(checks: JsonObject[], zeroed: number): string {
+  if (checks.length === 0) return "";
+  const verdicts = checks.map((one) => {
+    const source = asString(one.source_verdict);
+    return `${asString(one.verdict)} with ${asString(one.method)}${source === asString(one.verdict) ? "" : ` (by the source's rule ${source})`}`;
+  });
+  return `Zeroing ${number(zeroed)} ${zeroed === 1 ? "weight" : "weights"} before quantization: ${verdicts.join(", ")}.`;
 }
 
 export const rficView: ViewOf = (run, colours) => {
@@ -303,10 +322,10 @@ export const rficView: ViewOf = (run, colours) => {
   const config = asString(result.config);
   const named = new Set(summary.map((row) => asString(row.tensor)));
   const unnamed = asStrings(result.tensors).filter((tensor) => !named.has(tensor)); // screened, without a summary
-  const sum = (key: string) => summary.reduce((total, row) => total + (asNumber(row[key]) ?? 0), 0);
+  const sum = (key: string) => sumOf(summary.map((row) => asNumber(row[key]) ?? 0));
   return {
     title: "Study: zeroing weights before quantization (RFIC)",
-    lead: leadOf(checks),
+    lead: leadOf(checks, asNumbers(result.zeroed).length),
     parts: [
       facts([
         {
