@@ -66,6 +66,9 @@ export function curveChart(points: CurvePoint[], options: CurveOptions, width: n
   const named = names.length > 1;
   const height = Math.max(options.height ?? 340, kTop + kAxis + kLine * names.length);
   const longest = named ? Math.max(...names.map((name) => name.length)) : 0;
+  const wanted = Math.round(longest * kCharacter) + 16;
+  const marginRight = named ? Math.min(wanted, Math.round(width * 0.36)) : 24;
+  const shorten = wanted > marginRight ? { textOverflow: "ellipsis" as const, lineWidth: (marginRight - 20) / 12 } : {};
   const heights = known
     .flatMap((p) => [p.value, p.low, p.high, options.reference, options.threshold?.at])
     .filter((v) => usable(v) && (!options.logY || v > 0)) as number[];
@@ -86,7 +89,7 @@ export function curveChart(points: CurvePoint[], options: CurveOptions, width: n
       ...common(width),
       height,
       marginLeft: 64,
-      marginRight: named ? Math.min(Math.round(longest * kCharacter) + 16, Math.round(width * 0.3)) : 24,
+      marginRight,
       marginTop: kTop,
       marginBottom: kAxis,
       x: {
@@ -142,6 +145,7 @@ export function curveChart(points: CurvePoint[], options: CurveOptions, width: n
                 text: "series",
                 dx: 8 + Math.max(...names.map(beside)),
                 textAnchor: "start",
+                ...shorten,
                 fill: (p: CurvePoint) => colour(p.series),
               }),
             ]

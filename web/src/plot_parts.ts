@@ -5,7 +5,8 @@ import { number } from "./format";
 
 export const kCharacter = 7.2; // pixels, of a name's letters in the widest face
 export const kAxis = 42; // pixels below a plot: ticks and the axis's label
-export const kKey = 26; // pixels above a plot, of its key
+const kKey = 26; // pixels above a plot, of its key
+const kKeyLine = 18; // of each further line
 
 // Series are kept apart by colour, beyond the fourth by dashes or the shape of their points too.
 export const kLines = ["var(--accent)", "var(--second)", "var(--ink)", "var(--quiet)"];
@@ -73,23 +74,46 @@ export interface KeyEntry {
   shape?: (typeof kShapes)[number];
 }
 
-// The key of a chart, in the `kKey` pixels above its plot, so that it is part of the picture when that is saved.
-export function keyMarks(entries: KeyEntry[], marginLeft: number): Plot.Markish[] {
-  let at = 8 - marginLeft;
-  return entries.flatMap((entry) => {
-    const place = { frameAnchor: "top-left" as const, dy: -kKey + 8 };
-    const marks = [
+const kKeyCharacter = 6.4; // pixels
+const kKeyMark = 30; // pixels of a mark with the room around it
+
+// Where each entry stands: as many in a line as there is room for.
+function keyPlaces(entries: KeyEntry[], width: number): { entry: KeyEntry; x: number; line: number }[] {
+  let x = 8;
+  let line = 0;
+  return entries.map((entry) => {
+    const needed = kKeyMark + entry.name.length * kKeyCharacter;
+    if (x > 8 && x + needed > width) {
+      x = 8;
+      line += 1;
+    }
+    const place = { entry, x, line };
+    x += needed;
+    return place;
+  });
+}
+
+// Pixels above a plot that its key takes.
+export function keyHeight(entries: KeyEntry[], width: number): number {
+  const last = keyPlaces(entries, width).at(-1);
+  return last ? kKey + last.line * kKeyLine : 0;
+}
+
+// The key of a chart, above its plot, so that it is part of the picture when that is saved.
+export function keyMarks(entries: KeyEntry[], width: number, marginLeft: number): Plot.Markish[] {
+  const height = keyHeight(entries, width);
+  return keyPlaces(entries, width).flatMap(({ entry, x, line }) => {
+    const place = { frameAnchor: "top-left" as const, dy: -height + 8 + line * kKeyLine };
+    return [
       Plot.dot([entry.name], {
         ...place,
-        dx: at,
+        dx: x - marginLeft,
         r: 4.5,
         symbol: entry.shape ?? "circle",
         fill: entry.hollow ? "var(--paper)" : entry.colour,
         stroke: entry.colour,
       }),
-      Plot.text([entry.name], { ...place, dx: at + 11, lineAnchor: "middle", textAnchor: "start", fill: "var(--ink)" }),
+      Plot.text([entry.name], { ...place, dx: x - marginLeft + 11, lineAnchor: "middle", textAnchor: "start", fill: "var(--ink)" }),
     ];
-    at += 30 + entry.name.length * 6.4;
-    return marks;
   });
 }

@@ -2,7 +2,7 @@
 import * as Plot from "@observablehq/plot";
 import { extent } from "./extent";
 import { interval, number } from "./format";
-import { accessible, common, farTicks, kAxis, keyMarks, kKey, lineColour, lineShape, logTicks, nothing, usable } from "./plot_parts";
+import { accessible, common, farTicks, kAxis, keyHeight, keyMarks, lineColour, lineShape, logTicks, nothing, usable } from "./plot_parts";
 
 export interface ScatterPoint {
   name: string;
@@ -46,12 +46,16 @@ export function scatterChart(points: ScatterPoint[], options: ScatterOptions, wi
   const rings = known.filter((p) => p.ring);
   const line = onScale(options.line ?? [], options.logX);
   const marginLeft = 64;
-  const key = present.size > 1 || rings.length > 0;
-  const marginTop = 24 + (key ? kKey : 0);
+  const series = names.map((name, place) => ({ name, colour: lineColour(place), shape: lineShape(place) }));
+  const key = [
+    ...(present.size > 1 ? series.filter((entry) => present.has(entry.name)) : []),
+    ...(rings.length > 0 && options.ringed ? [{ name: options.ringed, colour: "var(--bad)", hollow: true }] : []),
+  ];
+  const marginTop = 24 + keyHeight(key, width);
   return accessible(
     Plot.plot({
       ...common(width),
-      height: 400 + (key ? kKey : 0),
+      height: 376 + marginTop,
       marginLeft,
       marginRight: 24,
       marginTop,
@@ -87,17 +91,7 @@ export function scatterChart(points: ScatterPoint[], options: ScatterOptions, wi
           ),
         ),
         Plot.dot(rings, { x: "x", y: "y", r: 8, stroke: "var(--bad)", strokeWidth: 1.5 }),
-        key
-          ? keyMarks(
-              [
-                ...names
-                  .map((name, place) => ({ name, colour: lineColour(place), shape: lineShape(place) }))
-                  .filter((entry) => present.has(entry.name)),
-                ...(rings.length > 0 && options.ringed ? [{ name: options.ringed, colour: "var(--bad)", hollow: true }] : []),
-              ],
-              marginLeft,
-            )
-          : null,
+        keyMarks(key, width, marginLeft),
         Plot.tip(
           known,
           Plot.pointer({

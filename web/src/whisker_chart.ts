@@ -3,7 +3,19 @@ import * as Plot from "@observablehq/plot";
 import { extent } from "./extent";
 import { interval, number } from "./format";
 import type { Measured } from "./json";
-import { accessible, common, farTicks, kAxis, kCharacter, keyMarks, kKey, logTicks, nothing, type Threshold, usable } from "./plot_parts";
+import {
+  accessible,
+  common,
+  farTicks,
+  kAxis,
+  kCharacter,
+  keyHeight,
+  keyMarks,
+  logTicks,
+  nothing,
+  type Threshold,
+  usable,
+} from "./plot_parts";
 
 export interface WhiskerRow extends Measured {
   name: string;
@@ -38,14 +50,21 @@ export function whiskerChart(rows: WhiskerRow[], options: WhiskerOptions, width:
   const format = options.format ?? number;
   const [lowest] = extent(known.flatMap((row) => [row.value ?? 0, row.low ?? row.value ?? 0]).filter((v) => !options.log || v > 0));
   const end = (value: number | null) => (value !== null && options.log && value <= 0 ? lowest : value);
+  const hollow = (place: number) => several && place > 0;
   const stroke = (row: WhiskerRow) => (row.strong ? "var(--accent)" : "var(--quiet)");
   const ends = known.flatMap((row) => [row.value, row.low, row.high, options.reference, options.threshold?.at]).filter(usable);
   const [least, most] = extent(options.log ? ends.filter((v) => v > 0) : ends);
   // Where a few values are far from the rest, both can be seen.
   const far = options.far === true && Math.max(-least, most) > kFar;
-  const marginTop = 8 + (several ? kKey : 0) + (options.threshold ? 14 : 0);
+  const key = several
+    ? groups.map((name, place) => ({
+        name,
+        colour: known.some((row) => row.group === name && row.strong) ? "var(--accent)" : "var(--quiet)",
+        hollow: hollow(place),
+      }))
+    : [];
+  const marginTop = 8 + keyHeight(key, width) + (options.threshold ? 14 : 0);
   const line = (names.length > 14 ? 19 : 24) + (several ? kApart : 0);
-  const hollow = (place: number) => several && place > 0;
   return accessible(
     Plot.plot({
       ...common(width),
@@ -61,7 +80,7 @@ export function whiskerChart(rows: WhiskerRow[], options: WhiskerOptions, width:
         grid: true,
         nice: !far,
         tickFormat: options.log ? logTicks(least, most) : far ? (value: number) => number(value) : undefined,
-        ticks: far ? farTicks(least, most) : Math.max(3, Math.floor(width / 130)),
+        ticks: far ? farTicks(least, most) : Math.max(2, Math.floor((width - marginLeft) / 110)),
       },
       y: { label: null, domain: names, padding: 0.4 },
       marks: [
@@ -97,16 +116,7 @@ export function whiskerChart(rows: WhiskerRow[], options: WhiskerOptions, width:
             }),
           ];
         }),
-        several
-          ? keyMarks(
-              groups.map((name, place) => ({
-                name,
-                colour: known.some((row) => row.group === name && row.strong) ? "var(--accent)" : "var(--quiet)",
-                hollow: hollow(place),
-              })),
-              marginLeft,
-            )
-          : null,
+        keyMarks(key, width, marginLeft),
         Plot.tip(
           known,
           Plot.pointerY({
