@@ -28,8 +28,8 @@ export function figure(options: FigureOptions): FigureOnPage {
     if (numbers.open && options.table && numbers.children.length === 1) numbers.append(options.table());
   });
   let drawnWidth = 0;
-  const redraw = () => {
-    drawnWidth = Math.max(kNarrowest, Math.floor(plot.clientWidth));
+  const draw = (width: number) => {
+    drawnWidth = Math.max(kNarrowest, Math.floor(width));
     const drawing = options.draw(drawnWidth);
     if (drawing.getAttribute("role") === "img") drawing.setAttribute("aria-labelledby", titleId);
     plot.replaceChildren(drawing);
@@ -52,8 +52,10 @@ export function figure(options: FigureOptions): FigureOnPage {
     below,
     h("div", { class: "more" }, options.table ? numbers : null, saveButtons(options.title, plot, below)),
   );
-  new ResizeObserver(() => {
-    if (plot.clientWidth > 0 && Math.abs(plot.clientWidth - drawnWidth) > 8) redraw();
+  // The width comes with the notice: to ask the page for it would lay the page out again for every figure.
+  new ResizeObserver(([notice]) => {
+    const width = notice?.contentRect.width ?? 0;
+    if (width > 0 && Math.abs(width - drawnWidth) > 8) draw(width);
   }).observe(plot);
-  return { element, redraw };
+  return { element, redraw: () => draw(plot.clientWidth) };
 }

@@ -67,6 +67,7 @@ function recoveryFigure(rows: JsonObject[]): HTMLElement | null {
   if (lowRank.length === 0) return null;
   const setOf = (row: JsonObject) => (row.set === "together" ? "together" : `layer ${layersOf(row)} alone`);
   const measures = measuredIn(lowRank, kRecovery);
+  if (measures.length === 0) return null;
   const points = (set: string, measure: MeasureOfRows) => {
     const cells = grouped(
       lowRank.filter((row) => setOf(row) === set && asNumber(row[measure.key]) !== null),
@@ -119,6 +120,7 @@ function suffixFigure(rows: JsonObject[]): HTMLElement | null {
   const suffixes = rows.filter((row) => row.set === "suffixes");
   if (suffixes.length === 0) return null;
   const measures = measuredIn(suffixes, kLoss);
+  if (measures.length === 0) return null;
   const points = (measure: MeasureOfRows) =>
     suffixes
       .map((row): CurvePoint => ({ x: asNumbers(row.layers).length, series: ruleOf(row), ...readOf(row, measure) }))
@@ -158,6 +160,7 @@ function lossFigure(run: Run, rows: JsonObject[]): HTMLElement | null {
     rows.filter((row) => row.rule !== "low-rank"),
     kLoss,
   );
+  if (measures.length === 0) return null;
   const shown = (set: string, measure: MeasureOfRows) =>
     of(set).map((row): WhiskerRow => {
       const head = asNumber(row.head);
