@@ -455,13 +455,97 @@ inline Json proxies_result() {
           {"notes", {"a note of the study"}}};
 }
 
+inline Json pqi_result() {
+  Numbers numbers;
+  const auto measured = [&numbers](const std::string& name) {
+    Json one = {{"name", name}, {"elements", 4096}};
+    for (const char* key : {"first", "second", "change", "share"}) numbers.put(one, key);
+    one["second_error"] = numbers.next(1e-3);
+    one["fisher"] = numbers.next();
+    one["contribution"] = numbers.next();
+    return one;
+  };
+  Json types = Json::array();
+  for (const char* type : {"Q2_K", "Q4_K"}) {
+    Json one = {{"type", type}, {"elements", 8192}, {"sampled", 100}, {"loss_before", numbers.next(5)}, {"loss_after", numbers.next(5)}};
+    one["all"] = measured("all");
+    one["layers"] = {measured("blk.0"), measured("blk.1")};
+    Json step = {{"lambda", 0.5}, {"first", numbers.next()}, {"second", numbers.next()}};
+    numbers.put(step, "change");
+    numbers.put(step, "curvature");
+    one["steps"] = {step};
+    one["closure"] = Json::array();
+    for (const char* rule : {"midpoint", "gauss"})
+      for (const int points : {1, 2, 4}) {
+        Json closure = {{"rule", rule}, {"intervals", points}, {"points", points}};
+        numbers.put(closure, "predicted");
+        numbers.put(closure, "error", 0.1);
+        one["closure"].push_back(closure);
+      }
+    one["matrices"] = Json::array();
+    for (int layer = 0; layer < 2; ++layer)
+      one["matrices"].push_back({{"name", "blk." + std::to_string(layer) + ".attn_q.weight"},
+                                 {"role", "attn_q"},
+                                 {"layer", layer},
+                                 {"elements", 4096},
+                                 {"contribution", numbers.next()},
+                                 {"abs_total", numbers.next(10)},
+                                 {"abs_per_step", numbers.next(10)},
+                                 {"abs_per_sequence", numbers.next(10)}});
+    one["coverage"] = {{{"top", 0.01}, {"share", numbers.next()}}};
+    one["agreements"] = {{{"measure", "magnitude"},
+                          {"with", "path"},
+                          {"spearman", numbers.next()},
+                          {"overlaps", {{{"top", 0.01}, {"share", numbers.next()}}}}}};
+    types.push_back(one);
+  }
+  Json result = {{"study", "pqi"},          {"tokens_scored", 510}, {"windows", 2},   {"documents", 2},
+                 {"interval", "documents"}, {"rule", "midpoint"},   {"intervals", 4}, {"types", std::move(types)}};
+  end_study(result, numbers);
+  return result;
+}
+
+// The first study does not say its name.
+inline Json qpsa_result() {
+  Numbers numbers;
+  Json methods = Json::array(), pruning = Json::array(), correlations = Json::array();
+  for (const char* name : {"qpsa_byte", "weight_norm"}) {
+    Json method = {{"name", name},
+                   {"scores", numbers.list(3)},
+                   {"standard_errors", numbers.list(3, 0.1)},
+                   {"ranking", {2, 0, 1}},
+                   {"rank_ci95", {{0, 1}, {1, 2}, {0, 0}}},
+                   {"forward_equivalents", 168}};
+    numbers.put(method, "split_half");
+    methods.push_back(method);
+    for (const int k : {1, 2}) pruning.push_back({{"method", name}, {"k", k}, {"ppl_ratio", 1 + numbers.next()}, {"left_out", {0}}});
+  }
+  pruning.push_back({{"method", "random"}, {"k", 1}, {"ppl_ratio", 1.234}, {"quartiles", {1.111, 1.456}}, {"left_out", Json::array()}});
+  Json correlation = {{"of", "qpsa_byte with weight_norm"}};
+  numbers.put(correlation, "rho", 1, "ci95");
+  correlation["apart_from_zero"] = true;
+  Json result = {
+      {"layers", 3},
+      {"base_ppl", numbers.next(100)},
+      {"tokens_scored", 510},
+      {"samples_per_matrix", 8},
+      {"non_finite", 0},
+      {"methods", std::move(methods)},
+      {"correlations", {correlation}},
+      {"pruning", std::move(pruning)},
+      {"loops", {{{"form", "repeat"}, {"first", 0}, {"last", 1}, {"times", 2}, {"gamma", 1}, {"ln_ppl_ratio", numbers.next()}}}},
+      {"quadrants", {"robust and expendable", "sensitive and essential", "robust but essential"}},
+      {"regions",
+       {{{"type", "Q4_K"}, {"region", "scales"}, {"bytes", 12}, {"mean_effect", numbers.next()}, {"share_of_score", numbers.next()}}}},
+      {"shortcut", nullptr}};
+  end_study(result, numbers);
+  return result;
+}
+
 // Name of the page -> its result.
 inline std::vector<std::pair<std::string, Json>> study_results() {
-  return {{"attention", attention_result()},
-          {"awq", awq_result()},
-          {"outliers", outliers_result()},
-          {"proxies", proxies_result()},
-          {"rfic", rfic_result()}};
+  return {{"attention", attention_result()}, {"awq", awq_result()},   {"outliers", outliers_result()}, {"pqi", pqi_result()},
+          {"proxies", proxies_result()},     {"qpsa", qpsa_result()}, {"rfic", rfic_result()}};
 }
 
 // ---- what is left of a result when something was not measured
@@ -477,7 +561,8 @@ inline Json without_numbers(const Json& of) {
 
 // The study's name alone; no number; and once without each field, also of the objects in it.
 inline std::vector<Json> partial_results(const Json& result) {
-  std::vector<Json> made = {{{"study", result.at("study")}}, without_numbers(result)};
+  std::vector<Json> made = {without_numbers(result)};
+  if (result.contains("study")) made.push_back({{"study", result["study"]}});
   for (const auto& [key, value] : result.items()) {
     if (key == "study") continue;
     Json one = result;

@@ -10,6 +10,8 @@ import { type WhiskerRow, whiskerChart } from "../whisker_chart";
 import { countsOf, kCommon, outcomeOf, statisticsOf } from "./study_parts";
 import type { ViewOf } from "./view";
 
+const kOfType = ["type", "sampled", "loss_before", "loss_after"];
+
 function pqiFigures(types: JsonObject[]): HTMLElement[] {
   const all = types.map((type): WhiskerRow => ({ name: asString(type.type), ...measured(asObject(type.all), "share"), strong: true }));
   const type = { label: "Type", values: asThemselves(types.map((one) => asString(one.type))) };
@@ -33,7 +35,7 @@ function pqiFigures(types: JsonObject[]): HTMLElement[] {
       table: () =>
         tableOf(
           "Everything quantized",
-          types.map((one) => ({ type: asString(one.type), ...asObject(one.all) })),
+          types.map((one) => ({ ...Object.fromEntries(kOfType.map((key) => [key, one[key] ?? null])), ...asObject(one.all) })),
         ),
     }).element,
     chosenFigure({

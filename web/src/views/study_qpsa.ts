@@ -67,6 +67,38 @@ function layerTable(run: Run): HTMLElement {
   });
 }
 
+// A line for each method and layer, with what is known of the score's error.
+function scoreTable(run: Run): HTMLElement | null {
+  const rows = asObjects(run.result.methods).flatMap((of) =>
+    asNumbers(of.scores).map((score, layer) => {
+      const ranks = Array.isArray(of.rank_ci95) ? asNumbers(of.rank_ci95[layer]) : [];
+      return {
+        method: asString(of.name),
+        layer,
+        score,
+        error: asNumbers(of.standard_errors)[layer] ?? null,
+        first: ranks[0] ?? null,
+        last: ranks[1] ?? null,
+      };
+    }),
+  );
+  if (!rows.some((row) => row.error !== null || row.first !== null)) return null;
+  type Row = (typeof rows)[number];
+  return dataTable<Row>({
+    caption: "Scores with their errors",
+    note: "Ranks when samples are drawn again, 95 %.",
+    rows,
+    columns: [
+      { head: "method", value: (row) => row.method },
+      { head: "layer", value: (row) => row.layer },
+      { head: "score", numeric: true, value: (row) => row.score },
+      { head: "standard error", numeric: true, value: (row) => row.error },
+      { head: "rank from", numeric: true, value: (row) => row.first },
+      { head: "to", numeric: true, value: (row) => row.last },
+    ],
+  });
+}
+
 function methodTable(run: Run): HTMLElement {
   const methods = asObjects(run.result.methods);
   return dataTable<JsonObject>({
@@ -97,6 +129,7 @@ export const qpsaView: ViewOf = (run, colours) => {
       outcomeOf(run),
       valueMap("Layers by every method: share of the method's total", [{ name: "share of score", unit: "", cells }], colours),
       layerTable(run),
+      scoreTable(run),
       methodTable(run),
       pruningFigure(asObjects(run.result.pruning)),
       statisticsFigure(asObjects(run.result.correlations), "Rank correlations between methods", 0),
