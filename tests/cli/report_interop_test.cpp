@@ -16,6 +16,7 @@ using examples::Json;
 using interop::shell_quoted;
 
 constexpr int kSkipped = 77;
+constexpr size_t kRunsOnAPage = 16;  // of partial results
 
 bool has_template() { return fs::exists(fs::path(ASSAY_PROGRAM).parent_path() / "share/report.html"); }
 constexpr const char* kNoTemplate = "the program was built without node: no page (docs/report.md)";
@@ -51,6 +52,14 @@ TEST(ReportInterop, PagesWorkInABrowser) {
     all.push_back(result);
   }
   make_page(scratch, "several", all);
+  for (const auto& [name, result] : examples::study_results()) {
+    const std::vector<Json> partial = examples::partial_results(result);
+    for (size_t from = 0; from < partial.size(); from += kRunsOnAPage) {
+      std::vector<Json> some;
+      for (size_t i = from; i < std::min(partial.size(), from + kRunsOnAPage); ++i) some.push_back(examples::envelope("study", partial[i]));
+      make_page(scratch, "partial_" + name + "_" + std::to_string(from), some);
+    }
+  }
   const std::string hostile = "</script><script>globalThis.taken = 1</script><img src=x onerror='globalThis.taken = 1'>";
   make_page(scratch, "hostile", {examples::envelope("inspect", {{"warnings", hostile}, {hostile, Json::array({{{hostile, hostile}}})}})});
   // 2,003 rows: 286 layers of 7 matrices and the embedding.

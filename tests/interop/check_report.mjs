@@ -1,9 +1,10 @@
 // Opens report pages in a real browser and uses them: usage: check_report.mjs MODULES BROWSER PAGES_DIR
-// PAGES_DIR holds *.html as tests/report/report_browser_interop_test.cpp writes them. Every failed expectation is a line; exit code 1.
+// PAGES_DIR holds *.html as tests/cli/report_interop_test.cpp writes them. Every failed expectation is a line; exit code 1.
 import { createRequire } from "node:module";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { partialStudies, studies } from "./check_report_studies.mjs";
 
 const [modules, browserPath, directory] = process.argv.slice(2);
 const require = createRequire(join(modules, "x.js"));
@@ -187,11 +188,15 @@ async function hostile() {
   await context.close();
 }
 
-for (const name of readdirSync(directory).filter((one) => one.endsWith(".html") && one !== "large.html").sort()) await everyPage(name);
+const pages = readdirSync(directory).filter((one) => one.endsWith(".html"));
+const partial = pages.filter((one) => one.startsWith("partial_"));
+for (const name of pages.filter((one) => one !== "large.html" && !partial.includes(one)).sort()) await everyPage(name);
 await sortsAndFilters();
 await keyboard();
 await themes();
 await large();
 await hostile();
+await studies({ open, expect, eventually, table });
+await partialStudies(partial, { open, expect });
 await browser.close();
 process.exit(failures === 0 ? 0 : 1);

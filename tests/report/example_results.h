@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-namespace assay::examples {
+#include "tests/report/example_studies.h"
 
-using Json = nlohmann::ordered_json;
+namespace assay::examples {
 
 inline Json envelope(const std::string& command, Json result) {
   return {{"assay", "0.1.0"},
@@ -214,7 +214,7 @@ inline Json eval_result() {
 
 // Name of a page -> its result.
 inline std::vector<std::pair<std::string, Json>> all_results() {
-  return {
+  std::vector<std::pair<std::string, Json>> results = {
       {"sweep", envelope("sweep", {{"table", damage_table(6, {"Q2_K", "Q4_K", "Q8_0"})}, {"tokens_scored", 510}, {"windows", 2}})},
       {"score", envelope("score", score_result())},
       {"optimize", envelope("optimize", optimize_result())},
@@ -237,6 +237,8 @@ inline std::vector<std::pair<std::string, Json>> all_results() {
       {"unknown", envelope("inspect", {{"architecture", "llama"},
                                        {"tensors", Json::array({{{"name", "a"}, {"shape", {2, 3}}}, {{"name", "b"}, {"shape", {4}}}})},
                                        {"types", {{"Q4_K", {{"weights", 10}, {"bytes", 5}}}}}})}};
+  for (auto& [name, result] : study_results()) results.emplace_back(name, envelope("study", std::move(result)));
+  return results;
 }
 
 }  // namespace assay::examples

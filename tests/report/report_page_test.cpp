@@ -132,6 +132,7 @@ TEST(ReportFigures, EveryKindThatCanBeDrawn) {
   EXPECT_THAT(names["plan"], ElementsAre("recipe"));
   EXPECT_THAT(names["probe"], ElementsAre("variants"));
   EXPECT_THAT(names["study"], ElementsAre("verdicts"));
+  for (const char* study : {"attention", "awq", "outliers", "pqi", "qpsa"}) EXPECT_THAT(names[study], ElementsAre("verdicts")) << study;
   EXPECT_THAT(names["unknown"], ElementsAre());
 }
 

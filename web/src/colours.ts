@@ -43,7 +43,7 @@ export function scaleOf(values: number[], wish: "linear" | "log"): Scale {
   if (wish === "log" && positive.length > 0) {
     low = extent(positive)[0];
     const span = Math.log(high / low) || 1;
-    return { colour: (v) => heat(v > 0 ? Math.log(v / low) / span : 0), low, high, kind: "log", at: (p) => low * Math.exp(span * p) };
+    return { colour: (v) => heat(v > 0 ? Math.log(v / low) / span : 0), low, high, kind: "log", at: (p) => low * (high / low) ** p };
   }
   if (high === low) high = low + 1;
   return { colour: (v) => heat((v - low) / (high - low)), low, high, kind: "linear", at: (p) => low + p * (high - low) };

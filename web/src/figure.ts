@@ -1,5 +1,6 @@
 // A figure on the page: drawn to the width there is, drawn again when that or a control changes, with its numbers as a table beside it.
 import { type Child, freshId, h } from "./dom";
+import { saveButtons } from "./save";
 
 export interface FigureOptions {
   title: string;
@@ -27,10 +28,10 @@ export function figure(options: FigureOptions): FigureOnPage {
     if (numbers.open && options.table && numbers.children.length === 1) numbers.append(options.table());
   });
   let drawnWidth = 0;
-  const redraw = () => {
-    drawnWidth = Math.max(kNarrowest, Math.floor(plot.clientWidth));
+  const draw = (width: number) => {
+    drawnWidth = Math.max(kNarrowest, Math.floor(width));
     const drawing = options.draw(drawnWidth);
-    drawing.setAttribute("aria-labelledby", titleId);
+    if (drawing.getAttribute("role") === "img") drawing.setAttribute("aria-labelledby", titleId);
     plot.replaceChildren(drawing);
     if (numbers.children.length > 1) {
       numbers.lastElementChild?.remove();
@@ -49,10 +50,12 @@ export function figure(options: FigureOptions): FigureOnPage {
     options.note ? h("p", { class: "note" }, options.note) : null,
     plot,
     below,
-    options.table ? numbers : null,
+    h("div", { class: "more" }, options.table ? numbers : null, saveButtons(options.title, plot, below)),
   );
-  new ResizeObserver(() => {
-    if (plot.clientWidth > 0 && Math.abs(plot.clientWidth - drawnWidth) > 8) redraw();
+  // The width comes with the notice: to ask the page for it would lay the page out again for every figure.
+  new ResizeObserver(([notice]) => {
+    const width = notice?.contentRect.width ?? 0;
+    if (width > 0 && Math.abs(width - drawnWidth) > 8) draw(width);
   }).observe(plot);
-  return { element, redraw };
+  return { element, redraw: () => draw(plot.clientWidth) };
 }

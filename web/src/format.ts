@@ -27,13 +27,13 @@ export function interval(low: number | null, high: number | null, digits = 3): s
 // A share as a signed change: "-47.0 %".
 export function change(value: number | null): string {
   if (value === null) return "\u2013";
-  return `${value > 0 ? "+" : value < 0 ? kMinus : ""}${(Math.abs(value) * 100).toFixed(1)} %`;
+  return `${value > 0 ? "+" : value < 0 ? kMinus : ""}${(Math.abs(value) * 100).toFixed(1)}\u00a0%`;
 }
 
 export function share(value: number | null): string {
   if (value === null) return "\u2013";
   const percent = value * 100;
-  return `${withMinus(percent !== 0 && Math.abs(percent) < 0.1 ? percent.toPrecision(2) : percent.toFixed(1))} %`;
+  return `${withMinus(percent !== 0 && Math.abs(percent) < 0.1 ? percent.toPrecision(2) : percent.toFixed(1))}\u00a0%`;
 }
 
 export function bytes(value: number | null): string {

@@ -1,9 +1,9 @@
 // The model's map: layers across, roles down, a colour for each matrix. What lies outside the blocks stands below.
 import * as Plot from "@observablehq/plot";
-import { accessible } from "./charts";
 import { heat, ink, type Scale } from "./colours";
 import { type Child, h } from "./dom";
 import { number } from "./format";
+import { accessible } from "./plot_parts";
 import { type Place, placeOf, sortedRoles } from "./tensor_place";
 
 export interface MapCell extends Place {

@@ -1,5 +1,5 @@
 // Several results on one page: a list of them, and where files were made, all files by size and damage.
-import { curveChart } from "./charts";
+import { curveChart } from "./curve_chart";
 import { h } from "./dom";
 import { figure } from "./figure";
 import { bytes } from "./format";

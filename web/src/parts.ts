@@ -48,13 +48,21 @@ export interface MapChoice {
   cells: TableCell[];
 }
 
+export interface MapWords {
+  note?: string; // how to read it
+  row?: string; // what a cell is, at the head of the table; default: tensor
+  choice?: string; // what `name` of a map is; default: Score
+  type?: string; // what `type` of a cell is; default: Type
+  scale?: "log" | "linear"; // at first
+}
+
 // Of one score or several; what is drawn is chosen by score, type and scale.
-export function valueMap(title: string, choices: MapChoice[], colours: TypeColours): HTMLElement {
+export function valueMap(title: string, choices: MapChoice[], colours: TypeColours, text: MapWords = {}): HTMLElement {
   let chosen = choices[0] as MapChoice;
   const typesOf = (one: MapChoice) =>
     [...new Set(one.cells.map((cell) => cell.type))].sort((a, b) => colours.bitsOf(a) - colours.bitsOf(b));
   let type = typesOf(chosen)[0] ?? "";
-  let scaleWish: "log" | "linear" = "log";
+  let scaleWish: "log" | "linear" = text.scale ?? "log";
   const controls = h("div", { class: "controls" });
   const legend = h("div");
   const selected = () => chosen.cells.filter((cell) => cell.type === type);
@@ -78,17 +86,20 @@ export function valueMap(title: string, choices: MapChoice[], colours: TypeColou
   const unit = () => (chosen.unit && chosen.unit !== "1" ? chosen.unit : "");
   const onPage: FigureOnPage = figure({
     title,
-    note: choices.some((one) => one.cells.some((cell) => cell.belowFloor))
-      ? "Each cell is one row of the table; a dot marks a value under the noise floor."
-      : null,
+    note:
+      text.note ??
+      (choices.some((one) => one.cells.some((cell) => cell.belowFloor))
+        ? "Each cell is one row of the table; a dot marks a value under the noise floor."
+        : null),
     controls: [controls],
     draw: (width) => {
       const { cells, scale } = mapped();
       scaleChoice.hidden = scale?.kind === "diverging";
       legend.replaceChildren(
-        ...([scale ? scaleLegend(scale, [words(chosen.name), unit()].filter(Boolean).join(", ")) : null, outsideBlocks(cells)].filter(
-          Boolean,
-        ) as Node[]),
+        ...([
+          scale ? scaleLegend(scale, [text.choice ? chosen.name : words(chosen.name), unit()].filter(Boolean).join(", ")) : null,
+          outsideBlocks(cells),
+        ].filter(Boolean) as Node[]),
       );
       return modelMap(cells, width);
     },
@@ -98,9 +109,9 @@ export function valueMap(title: string, choices: MapChoice[], colours: TypeColou
         caption: `${chosen.name}${type ? ` at ${type}` : ""}`,
         rows: selected(),
         columns: [
-          { head: "tensor", value: (cell) => cell.name },
+          { head: text.row ?? "tensor", value: (cell) => cell.name },
           { head: unit() || "value", value: (cell) => cell.value },
-          { head: "standard error", value: (cell) => cell.error || null },
+          ...(selected().some((cell) => cell.error) ? [{ head: "standard error", value: (cell: TableCell) => cell.error || null }] : []),
         ],
       }),
   });
@@ -124,7 +135,7 @@ export function valueMap(title: string, choices: MapChoice[], colours: TypeColou
     if (choices.length > 1)
       parts.push(
         choice(
-          "Score",
+          text.choice ?? "Score",
           choices.map((one) => [one.name, one.name]),
           chosen.name,
           (name) => {
@@ -137,7 +148,7 @@ export function valueMap(title: string, choices: MapChoice[], colours: TypeColou
     if (types.length > 1)
       parts.push(
         choice(
-          "Type",
+          text.type ?? "Type",
           types.map((one) => [one, one]),
           type,
           (one) => {
@@ -239,9 +250,10 @@ export function recipeMap(title: string, recipe: Map<string, string>, colours: T
 
 const kSigns: Record<string, string> = { passed: "\u2713", failed: "\u2717", inconclusive: "?", "not measured": "\u2013" };
 
-export function badge(outcome: string): HTMLElement {
-  const kind = outcome in kSigns ? outcome.replace(" ", "-") : "other";
-  return h("span", { class: `badge ${kind}` }, h("span", { "aria-hidden": "true" }, kSigns[outcome] ?? "\u00b7"), ` ${outcome}`);
+// `like`: the outcome whose sign and colour it has.
+export function badge(outcome: string, like = outcome): HTMLElement {
+  const kind = like in kSigns ? like.replace(" ", "-") : "other";
+  return h("span", { class: `badge ${kind}` }, h("span", { "aria-hidden": "true" }, kSigns[like] ?? "\u00b7"), ` ${outcome}`);
 }
 
 // A criterion, the statistic it is about, and what was measured.

@@ -1,11 +1,12 @@
 // `compare`: scores judged against what was measured, and the plans made from them.
-import { type WhiskerRow, whiskerChart } from "../charts";
+
 import { choice } from "../dom";
 import { figure } from "../figure";
 import { change, number, words } from "../format";
 import { asNumber, asObject, asObjects, asString, asStrings, type JsonObject, measured } from "../json";
 import { badge, sentences, tableOf } from "../parts";
 import { dataTable, measuredColumn } from "../table";
+import { type WhiskerRow, whiskerChart } from "../whisker_chart";
 import type { ViewOf } from "./view";
 
 const kAgreements = ["overall", "within_type", "within_role", "within_tensor", "given_size"];

@@ -1,10 +1,11 @@
 // `optimize`: the file made, what it is compared with, the recipe, the stages.
-import { type WhiskerRow, whiskerChart } from "../charts";
+
 import { figure } from "../figure";
 import { bytes, change, interval, number, seconds } from "../format";
 import { asNumber, asObject, asObjects, asString, asStrings, isObject, type JsonObject, measured, type Run } from "../json";
 import { facts, recipeMap, recipeOf, sentences, tableOf } from "../parts";
 import { dataTable, measuredColumn } from "../table";
+import { type WhiskerRow, whiskerChart } from "../whisker_chart";
 import type { ViewOf } from "./view";
 
 interface File {

@@ -1,5 +1,5 @@
 // `plan`: a recipe for a size, and with --frontier the curve of all sizes.
-import { curveChart } from "../charts";
+import { curveChart } from "../curve_chart";
 import { figure } from "../figure";
 import { bytes, number } from "../format";
 import { asNumber, asObject, asObjects, asString, type JsonObject, measured } from "../json";

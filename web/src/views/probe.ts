@@ -1,11 +1,12 @@
 // `probe`: what each variant does. `eval`: what one file does.
-import { type WhiskerRow, whiskerChart } from "../charts";
+
 import { choice } from "../dom";
 import { figure } from "../figure";
 import { interval, number, share } from "../format";
 import { asNumber, asObject, asObjects, asString, asStrings, type JsonObject, measured } from "../json";
 import { type Fact, facts, sentences, tableOf } from "../parts";
 import { dataTable, measuredColumn } from "../table";
+import { type WhiskerRow, whiskerChart } from "../whisker_chart";
 import type { ViewOf } from "./view";
 
 const kShown = 30;
