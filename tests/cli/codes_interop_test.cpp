@@ -17,7 +17,7 @@ using cli_test::result;
 // ours, with nearest codes as with chosen ones. The same weights as float32 have no such rounding, and show that we read the same codes.
 constexpr double kActivationRounding = 4e-3, kSameWeights = 1e-4, kBetweenCodes = 2e-3;
 const std::string kModel = "demo/reference-9m";
-constexpr int kChunks = 6;
+constexpr int kChunks = 8;
 
 void expect_same_layout(const std::string& a, const std::string& b) {
   const auto first = Gguf::open(a), second = Gguf::open(b);
