@@ -24,6 +24,17 @@ std::vector<size_t> sorted_indices(size_t count, const Less& less) {
   return order;
 }
 
+// A value and where it stood: sorted side by side, so that millions are compared without a look-up each.
+struct Placed {
+  double value;
+  size_t index;
+};
+std::vector<Placed> placed(std::span<const double> values) {
+  std::vector<Placed> all(values.size());
+  for (size_t i = 0; i < values.size(); ++i) all[i] = {values[i], i};
+  return all;
+}
+
 // Pairs within runs of equal neighbours.
 template <class Equal>
 uint64_t tied_pairs(size_t count, const Equal& equal) {
@@ -61,22 +72,25 @@ uint64_t count_inversions(std::vector<double>& values) {
   return inversions;
 }
 
-// Marks of the k largest.
+// Marks of the k largest; of equal ones the first. `values` holds no NaN, and k is at most their number.
 std::vector<bool> largest(std::span<const double> values, size_t k) {
-  const auto order = sorted_indices(values.size(), [&](size_t i, size_t j) { return values[i] > values[j]; });
+  std::vector<Placed> all = placed(values);
+  const auto before = [](const Placed& a, const Placed& b) { return a.value != b.value ? a.value > b.value : a.index < b.index; };
+  std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(k), all.end(), before);
   std::vector<bool> chosen(values.size());
-  for (size_t i = 0; i < k; ++i) chosen[order[i]] = true;
+  for (size_t i = 0; i < k; ++i) chosen[all[i].index] = true;
   return chosen;
 }
 
 }  // namespace
 
 std::vector<double> average_ranks(std::span<const double> values) {
-  const auto order = sorted_indices(values.size(), [&](size_t i, size_t j) { return values[i] < values[j]; });
+  std::vector<Placed> order = placed(values);
+  std::stable_sort(order.begin(), order.end(), [](const Placed& a, const Placed& b) { return a.value < b.value; });
   std::vector<double> ranks(values.size());
   for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
-    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
-    for (size_t i = begin; i < end; ++i) ranks[order[i]] = 0.5 * static_cast<double>(begin + 1 + end);
+    while (end < order.size() && order[end].value == order[begin].value) ++end;
+    for (size_t i = begin; i < end; ++i) ranks[order[i].index] = 0.5 * static_cast<double>(begin + 1 + end);
   }
   return ranks;
 }

@@ -5,6 +5,7 @@
 #include "assay/base/random.h"
 #include "assay/base/sum.h"
 #include "assay/base/text.h"
+#include "assay/model/row_math.h"
 #include "assay/model/stored_product.h"
 #include "assay/probe/sweep.h"
 #include "assay/score/curvature.h"
@@ -14,6 +15,13 @@
 
 namespace assay {
 namespace {
+
+// a . b in a fixed order: at::dot shares long vectors among threads, whose number then shows in the last bits.
+float fixed_dot(const at::Tensor& a, const at::Tensor& b) {
+  if (!a.is_cpu()) return at::dot(a, b).item<float>();
+  const at::Tensor x = a.contiguous(), y = b.contiguous();
+  return row::dot(x.const_data_ptr<float>(), y.const_data_ptr<float>(), static_cast<size_t>(x.numel()));
+}
 
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
@@ -308,7 +316,7 @@ class Curvature {
     part.damage.push_back(damage.value() * scale_ * scale_);
     if (!by_token()) return;
     part.terms.insert(part.terms.end(), terms.begin(), terms.end());
-    if (centred()) part.terms.push_back(static_cast<float>(scale_ * at::dot(head.residual, common[0]).item<double>()));
+    if (centred()) part.terms.push_back(static_cast<float>(scale_ * static_cast<double>(fixed_dot(head.residual, common[0]))));
   }
 
   // Adds a unit's parts to its row. `embedding`: of the input end; a tied embedding's cell then holds the head's terms already, and both
@@ -391,7 +399,7 @@ class Curvature {
         terms = terms_of(rows, change, options_.product_compute, network_.device());
       } else {
         const at::Tensor flat = change.flatten();
-        for (const at::Tensor& one : outer) terms.push_back(at::dot(one, flat).item<float>());
+        for (const at::Tensor& one : outer) terms.push_back(fixed_dot(one, flat));
       }
       parts.push_back(part_of(pass, std::move(terms)));
       table_.product_seconds += seconds_since(clock);

@@ -17,8 +17,7 @@ using cli_test::result;
 // ours, with nearest codes as with chosen ones. The same weights as float32 have no such rounding, and show that we read the same codes.
 constexpr double kActivationRounding = 4e-3, kSameWeights = 1e-4, kBetweenCodes = 2e-3;
 const std::string kModel = "demo/reference-9m";
-const std::string kCalibrationChunks = " --chunks 8";
-constexpr int kChunks = 24;
+constexpr int kChunks = 8;
 
 void expect_same_layout(const std::string& a, const std::string& b) {
   const auto first = Gguf::open(a), second = Gguf::open(b);
@@ -42,14 +41,22 @@ struct Recipe {
   const char* options;
 };
 void PrintTo(const Recipe& recipe, std::ostream* out) { *out << recipe.name; }
-class CodesInterop : public testing::TestWithParam<Recipe> {};
+class CodesInterop : public testing::TestWithParam<Recipe> {
+ protected:
+  // One calibration for all recipes.
+  static void SetUpTestSuite() {
+    shared_ = cli_test::scratch("codes-interop");
+    testing_files::put_file(shared_ / "text.txt", interop::without_separators(*read_text_file(ASSAY_SOURCE_DIR "/demo/evaluation.txt")));
+    result("imatrix " + kModel + " --text demo/calibration.txt --ctx 256 --chunks 8 --full " + (shared_ / "moments.safetensors").string() +
+           " -o " + (shared_ / "imatrix.gguf").string());
+  }
+  static inline std::filesystem::path shared_;
+};
 
 TEST_P(CodesInterop, SameLayoutAndOurPerplexityInLlamaCpp) {
   if (interop::llama_directory().empty()) GTEST_SKIP() << interop::kNoLlama;
   const auto dir = cli_test::scratch(std::string("codes-interop-") + GetParam().name);
-  const std::string text = dir / "text.txt", moments = dir / "moments.safetensors", imatrix = dir / "imatrix.gguf";
-  testing_files::put_file(text, interop::without_separators(*read_text_file(ASSAY_SOURCE_DIR "/demo/evaluation.txt")));
-  result("imatrix " + kModel + " --text demo/calibration.txt --ctx 256" + kCalibrationChunks + " --full " + moments + " -o " + imatrix);
+  const std::string text = shared_ / "text.txt", moments = shared_ / "moments.safetensors", imatrix = shared_ / "imatrix.gguf";
   std::map<std::string, std::string> files;
   std::map<std::string, double> kl, rounding;  // rounding: llama.cpp's perplexity over ours
   for (const std::string codes : {"nearest", "best"}) {

@@ -77,11 +77,11 @@ TEST(Schema, EveryCommandsResultFits) {
       {"study", "outliers " + model + " --config outliers.yaml --layers 0-1 --quick --results outliers"},
       {"study", "proxies " + model + " --text " + evaluation + " --ctx 32 --chunks 1 --tasks items.jsonl --quick --layers 0-1"},
       {"quantize", model + " --method awq --type Q4_0 --calibration " + calibration + " --ctx 64 --chunks 2 -o awq.gguf"},
-      {"study", "awq " + model + " --text " + evaluation + " --calibration " + calibration + " --ctx 64 --quick --results awq"},
+      {"study", "awq " + model + " --text " + evaluation + " --calibration " + calibration + " --ctx 32 --chunks 2 --quick --results awq"},
       {"study", "rfic " + model + " --text " + evaluation + " --calibration " + calibration +
-                    " --ctx 64 --quick --config " ASSAY_SOURCE_DIR "/studies/rfic_demo.yaml --results rfic"},
+                    " --ctx 32 --chunks 2 --quick --config rfic.yaml --results rfic"},
       {"sweep", model + " --text " + evaluation + " --chunks 1 --types Q2_K --by layer"},
-      {"score", model + " --text " + calibration + " --chunks 1 --types Q4_K,Q6_K --json table.json"},
+      {"score", model + " --text " + calibration + " --ctx 64 --chunks 1 --types Q4_K,Q6_K --json table.json"},
       {"score", model + " --scores zd,kurt_boost --by layer"},
       {"score", model + " --scores zd,weight_norm --weights weights"},
       {"score", "--list"},
@@ -97,7 +97,7 @@ TEST(Schema, EveryCommandsResultFits) {
       {"recipe", "show recipe.yaml --model " + model},
       {"recipe", "diff q4.gguf reference.gguf --table table.json --model " + model},
       {"optimize", model + " --like Q4_K_M --calibration " + calibration + " --evaluation " + evaluation +
-                       " --chunks 2 --types Q3_K,Q4_K,Q5_K,Q6_K --guard " + calibration + " -o best.gguf"},
+                       " --ctx 64 --chunks 2 --types Q3_K,Q4_K,Q6_K --codes feedback --guard " + calibration + " -o best.gguf"},
       {"optimize", model + " --like Q3_K_M --calibration " + calibration + " --evaluation " + evaluation +
                        " --ctx 64 --chunks 4 --types Q2_K,Q4_K,Q6_K --codes nearest --refine 12 --guard-margin 0 --guard " + calibration +
                        " -o refined.gguf"},
@@ -114,6 +114,7 @@ TEST(Schema, EveryCommandsResultFits) {
       << "{\"context_options\": [\"She ran so she\", \"She ran so he\"], \"continuation\": \"won.\", \"gold\": 0}\n";
   std::ofstream(scratch / "hellaswag.txt") << "Running: She ran.\n1\nShe slept.\nShe won.\nIt rained.\nNobody came.\n";
   std::ofstream(scratch / "group0.csv") << "QTYPE,group0\nq3_K,0.3\nq6_K,0.05\n";
+  std::ofstream(scratch / "rfic.yaml") << "layers: 2-5\nroles: [ffn_down, ffn_up]\ngroup: 32\nrules: v0,A,B,C\nruleset: v0,A,B,C\n";
   std::ofstream(scratch / "outliers.yaml") << "{strata: [chat, math], max_tokens: 16, robust: 3, walk: 4, controls: 1, strongest: 1, "
                                               "scales: [2], sets: [2], share_types: [Q4_K], share_k: [1, 100]}";
   std::vector<std::string> arguments = {kSchema};

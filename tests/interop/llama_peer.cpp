@@ -9,6 +9,7 @@
 //                  [--output-tensor-type ID] [--token-embedding-type ID] [--tensor-type REGEX=ID]... [--prune-layers L,L]
 //   llama_peer DIR tokenize MODEL TEXT [--parse-special] [--no-bos] [--vocab-only] [--cases]      (--cases: TEXT holds u32 size, bytes,
 //   ...) llama_peer DIR perplexity MODEL TEXT [--ctx N] [--chunks N] [--write-base FILE] [--nll] llama_peer DIR kld MODEL BASE [--chunks N]
+//   (quantize, perplexity and kld take --threads N too)
 //   llama_peer DIR speed MODEL TEXT [--ctx N] [--chunks N] [--threads N] [--warm] [--all-logits]
 // Exit: 0 done, 1 the library refused or failed (JSON holds "error"), 64 usage.
 #include <dlfcn.h>
@@ -217,7 +218,7 @@ ImportanceMatrix read_importance(const std::string& path) {
 
 Json quantize(const Library& library, const Options& options) {
   Params params = library.call<Params (*)()>("llama_model_quantize_default_params")();
-  params.set<int32_t>(quantize_offset::kThreadCount, kThreads);
+  params.set<int32_t>(quantize_offset::kThreadCount, options.number("--threads", kThreads));
   params.set<int32_t>(quantize_offset::kFileType, std::stoi(options.positional(2)));
   params.set<bool>(quantize_offset::kPure, options.has("--pure"));
   params.set<bool>(quantize_offset::kKeepSplit, options.has("--keep-split"));
@@ -296,8 +297,9 @@ class Model {
     if (context_ == nullptr) throw Failure("the library cannot start a context");
     batch_ = library_.call<Batch (*)(int32_t, int32_t, int32_t)>("llama_batch_init")(length, 0, 1);
   }
-  // Logits [length, vocabulary] of one chunk; its first token is replaced by BOS where the vocabulary adds one.
-  const float* logits(const int32_t* tokens, int length) {
+  // Logits [length - first, vocabulary] of one chunk from position `first` on; its first token is replaced by BOS where the vocabulary
+  // adds one.
+  const float* logits(const int32_t* tokens, int length, int first) {
     library_.call<void (*)(void*, bool)>("llama_memory_clear")(library_.call<void* (*)(const void*)>("llama_get_memory")(context_), true);
     batch_.n_tokens = length;
     for (int i = 0; i < length; ++i) {
@@ -305,7 +307,7 @@ class Model {
       batch_.pos[i] = i;
       batch_.n_seq_id[i] = 1;
       batch_.seq_id[i][0] = 0;
-      batch_.logits[i] = 1;
+      batch_.logits[i] = i >= first ? 1 : 0;
     }
     if (library_.call<int32_t (*)(void*, Batch)>("llama_decode")(context_, batch_) != 0) throw Failure("llama_decode failed");
     return library_.call<float* (*)(void*)>("llama_get_logits")(context_);
@@ -375,14 +377,15 @@ Json perplexity(const Library& library, const Options& options) {
     base.write("_logits_", 8).write(reinterpret_cast<const char*>(head), sizeof head);
     base.write(reinterpret_cast<const char*>(tokens.data()), static_cast<std::streamsize>(sizeof(int32_t)) * chunks * context);
   }
-  model.start(context);
+  model.start(context, 1, options.number("--threads", kThreads));
   std::vector<double> losses;
   for (int chunk = 0; chunk < chunks; ++chunk) {
     const int32_t* chunk_tokens = tokens.data() + static_cast<ptrdiff_t>(chunk) * context;
-    const float* logits = model.logits(chunk_tokens, context);
+    const int first = context / 2;
+    const float* logits = model.logits(chunk_tokens, context, first);
     std::vector<uint16_t> rows;
-    for (int t = context / 2; t + 1 < context; ++t) {
-      const float* row = logits + static_cast<ptrdiff_t>(t) * vocabulary;
+    for (int t = first; t + 1 < context; ++t) {
+      const float* row = logits + static_cast<ptrdiff_t>(t - first) * vocabulary;
       const auto [highest, log_sum] = norm_of(row, vocabulary);
       losses.push_back(log_sum + static_cast<double>(highest - row[chunk_tokens[t + 1]]));
       if (base.is_open()) append_base_row(rows, row, vocabulary);
@@ -434,7 +437,8 @@ Json divergence(const Library& library, const Options& options) {
   std::memcpy(tokens.data(), cursor.take(tokens.size() * 4), tokens.size() * 4);
   const int chunks = std::min(options.number("--chunks", stored), stored);
   const size_t row_words = 2 * static_cast<size_t>((vocabulary + 1) / 2) + 4;
-  model.start(context);
+  const int threads = options.number("--threads", kThreads);
+  model.start(context, 1, threads);
   struct Position {
     double divergence, probability_change, loss, base_loss;
     bool same_top;
@@ -463,16 +467,16 @@ Json divergence(const Library& library, const Options& options) {
   std::vector<Position> positions;
   for (int chunk = 0; chunk < chunks; ++chunk) {
     const int32_t* chunk_tokens = tokens.data() + static_cast<ptrdiff_t>(chunk) * context;
-    const float* logits = model.logits(chunk_tokens, context);
     const int first = context / 2, scored = context - 1 - first;
+    const float* logits = model.logits(chunk_tokens, context, first);
     const char* rows = cursor.take(row_words * 2 * static_cast<size_t>(scored));
     const size_t begin = positions.size();
     positions.resize(begin + static_cast<size_t>(scored));
     std::vector<std::thread> workers;  // as llama.cpp spreads them
-    for (int worker = 0; worker < kThreads; ++worker)
+    for (int worker = 0; worker < threads; ++worker)
       workers.emplace_back([&, worker] {
-        for (int i = worker; i < scored; i += kThreads)
-          positions[begin + static_cast<size_t>(i)] = compare(logits + static_cast<ptrdiff_t>(first + i) * vocabulary,
+        for (int i = worker; i < scored; i += threads)
+          positions[begin + static_cast<size_t>(i)] = compare(logits + static_cast<ptrdiff_t>(i) * vocabulary,
                                                               rows + row_words * 2 * static_cast<size_t>(i), chunk_tokens[first + i + 1]);
       });
     for (std::thread& worker : workers) worker.join();

@@ -46,12 +46,13 @@ struct PeerAnswer {
   nlohmann::json result;  // the line of JSON; holds "error" when status is not 0
 };
 
-// Runs `llama_peer DIR arguments...`; the library's log is dropped.
+// Runs `llama_peer DIR arguments... --threads 1`; the library's log is dropped. One thread: the library's threads wait for each other
+// spinning, which costs several times the work where other tests share the cores; its numbers do not depend on how many there are.
 inline PeerAnswer run_llama_peer(const std::vector<std::string>& arguments) {
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "llama_peer";
   std::string command = shell_quoted(program.string()) + " " + shell_quoted(llama_directory());
   for (const std::string& argument : arguments) command += " " + shell_quoted(argument);
-  command += " 2>/dev/null";
+  command += " --threads 1 2>/dev/null";
   PeerAnswer answer;
   FILE* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return answer;

@@ -42,7 +42,7 @@ TEST(Compare, DoesNotJudgeAScoreWithoutValues) {
   EXPECT_EQ(nothing.error().code, ErrorCode::kUsage);
 }
 
-TEST(Compare, JudgesScoresByFourTruthsAndRepeats) {
+TEST(Compare, JudgesScoresByFourTruths) {
   const CompareOptions options = small_run();
   const auto made = assay_engine()->compare_scores(options, RunSettings{}, silent_progress());
   ASSERT_TRUE(made) << made.error().message;
@@ -78,17 +78,32 @@ TEST(Compare, JudgesScoresByFourTruthsAndRepeats) {
     }
   }
   EXPECT_EQ(best.size(), 2u);
+}
 
-  RunSettings one;
+// The same bits from one thread and from two; few tokens are enough, every truth and score runs on them.
+TEST(Compare, RepeatsWhateverTheThreads) {
+  CompareOptions options = small_run();
+  options.score.text.windows.ctx = 32;
+  options.score.text.windows.chunks = 2;
+  options.recipes = 8;
+  options.sizes = {3.7};
+  RunSettings one, two;
   one.threads = 1;
+  two.threads = 2;
+  const auto made = assay_engine()->compare_scores(options, two, silent_progress());
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_EQ(made->truths.size(), 4u);
   const auto again = assay_engine()->compare_scores(options, one, silent_progress());
   ASSERT_TRUE(again) << again.error().message;
-  for (size_t t = 0; t < made->truths.size(); ++t)
+  for (size_t t = 0; t < made->truths.size(); ++t) {
+    ASSERT_EQ(made->truths[t].judgements.empty(), t == 3);  // plans are compared below
     for (size_t s = 0; s < made->truths[t].judgements.size(); ++s) {
       const ScoreJudgement &a = made->truths[t].judgements[s], &b = again->truths[t].judgements[s];
       EXPECT_EQ(a.within_type.spearman.value, b.within_type.spearman.value) << a.name;
       EXPECT_EQ(a.p, b.p) << a.name;
     }
+  }
+  ASSERT_FALSE(made->plans.empty());
   for (size_t p = 0; p < made->plans.size(); ++p) EXPECT_EQ(made->plans[p].kl.value, again->plans[p].kl.value);
 }
 

@@ -19,7 +19,7 @@ TextInput some_text() {
   TextInput text;
   text.path = ASSAY_SOURCE_DIR "/demo/evaluation.txt";
   text.windows.ctx = 128;
-  text.windows.chunks = 6;
+  text.windows.chunks = 3;
   return text;
 }
 

@@ -24,7 +24,7 @@ TEST(StudyAwq, TheSearchedLossFallsAndASecondRunFindsEverything) {
   StudyAwqOptions options;
   options.model = kModel;
   options.text.path = ASSAY_SOURCE_DIR "/demo/evaluation.txt";
-  options.text.windows.ctx = 128;
+  options.text.windows.ctx = 64;
   options.calibration = ASSAY_SOURCE_DIR "/demo/calibration.txt";
   options.config.types = {GgmlType::kQ4_0};
   options.config.bits = {3};
@@ -70,7 +70,7 @@ TEST(StudyRfic, TheChecksHoldTogetherAndASecondRunFindsEverything) {
   StudyRficOptions options;
   options.model = kModel;
   options.text.path = ASSAY_SOURCE_DIR "/demo/evaluation.txt";
-  options.text.windows.ctx = 128;
+  options.text.windows.ctx = 64;
   options.calibration = ASSAY_SOURCE_DIR "/demo/calibration.txt";
   options.config.layers = {{3, 3}, {6, 6}};
   options.config.grid.group = 32;

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "assay/engine.h"
+#include "assay/plan/quantize_job.h"
 #include "assay/quant/group_rounding.h"
 #include "assay/score/activation_score.h"
 #include "assay/score/importance_score.h"
@@ -161,15 +162,26 @@ void expect_equal(const ScoreModelResult& a, const ScoreModelResult& b) {
   }
 }
 
-// The scores of the registry on the bundled model: the same bits with one thread and with two, and from the store.
+// The first and last two of its twelve blocks: matrices of all its sizes, at a third of the work.
+void write_four_blocks(const std::string& path) {
+  QuantizeOptions options;
+  options.preset = "F32";
+  options.prune_layers = {2, 3, 4, 5, 6, 7, 8, 9};
+  const auto written = quantize_model(**Checkpoint::open(kDemo + "reference-9m"), options, path);
+  ASSERT_TRUE(written) << written.error().message;
+}
+
+// The scores of the registry on four blocks of the bundled model: the same bits with one thread and with two, and from the store.
 TEST(ScoreModel, AllScoresRepeatWhateverTheThreadsAndFromTheStore) {
   RunSettings one, two;
   one.threads = 1;
   two.threads = 2;
   std::string directory = testing::TempDir() + "/assay-score-XXXXXX";
   ASSERT_NE(::mkdtemp(directory.data()), nullptr);
-  two.store = directory;
+  two.store = directory + "/store";
   ScoreModelOptions options = small_run();
+  options.model = directory + "/four-blocks.gguf";
+  write_four_blocks(options.model);
   options.scores = all_but_the_longest();
   const auto first = assay_engine()->score_model(options, one, silent_progress());
   ASSERT_TRUE(first) << first.error().message;
