@@ -62,8 +62,15 @@ Result<ObjectivePlan> with_interactions(const std::string& path, const Checkpoin
   ASSAY_ASSIGN(const TermsFile terms, TermsFile::read(path, table, model));
   const TermsOf of = [&](const std::string& row, GgmlType type) { return terms.terms(row, type); };
   ObjectivePlan made;
-  ASSAY_ASSIGN(made.plan, allocate_with_interactions(checkpoint, table, of, budget, constraints, {}));
+  ASSAY_ASSIGN(made.plan,
+               allocate_with_interactions(checkpoint, table, of, cross_terms(table, of, {.run = terms.run()}), budget, constraints, {}));
   const PlanInteractions& facts = *made.plan.interactions;
+  Json by_type = Json::object();
+  std::vector<std::string> said;
+  for (const auto& [type, value] : facts.reliability.types) {
+    by_type[find_type(type)->name] = value;
+    said.push_back(fmt::format("{} {:.2f}", find_type(type)->name, value));
+  }
   const double own = made.plan.predicted_damage - facts.separable;
   made.facts["interactions"] = {{"file", path},
                                 {"terms", facts.terms},
@@ -72,11 +79,16 @@ Result<ObjectivePlan> with_interactions(const std::string& path, const Checkpoin
                                 {"separable_optimum", facts.separable_damage},
                                 {"evaluations", facts.evaluations},
                                 {"moves", facts.moves},
-                                {"all_pairs", facts.all_pairs}};
+                                {"all_pairs", facts.all_pairs},
+                                {"reliability", facts.reliability.all},
+                                {"type_reliability", std::move(by_type)},
+                                {"pairs", facts.reliability.pairs}};
   made.text = fmt::format(
+      "cross terms: reliability {:.2f} over {} pairs (of one type: {}); counted as far as they repeat between halves of the draws\n"
       "interactions: {:+.4g} beside {:.6g} of the matrices alone; the recipe that is best without them has {:.6g} with them\n"
       "local search: {} moves of {} evaluated, {}\n",
-      own, facts.separable, facts.separable_damage, facts.moves, group_digits(facts.evaluations),
+      facts.reliability.all, group_digits(facts.reliability.pairs), join(said, ", "), own, facts.separable, facts.separable_damage,
+      facts.moves, group_digits(facts.evaluations),
       facts.all_pairs ? "no change of one or two matrices is better" : "the most promising pairs of each change");
   return made;
 }

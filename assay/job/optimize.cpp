@@ -251,27 +251,20 @@ class Optimizer {
   }
 
   // Plans made in other ways that compete with the refined one: the one that counts interactions. The table's damages may be of other
-  // codes than the terms (refine_table.h): terms are scaled so that their squares follow.
+  // codes than the terms (refine_table.h): of those only the cosines count.
   Result<std::vector<NamedPlan>> other_plans() const {
-    std::map<std::pair<std::string, GgmlType>, std::vector<float>> terms;
-    for (const CurvatureRow& row : curvature_.rows) {
-      const auto own = std::find_if(table_.rows.begin(), table_.rows.end(), [&](const DamageRow& one) { return one.name == row.tensor; });
-      if (own == table_.rows.end()) continue;
-      for (const CurvatureCell& cell : row.cells) {
-        const auto now = std::find_if(own->cells.begin(), own->cells.end(), [&](const DamageCell& one) { return one.type == cell.type; });
-        if (now == own->cells.end()) continue;
-        const double ratio = cell.damage > 0 ? std::sqrt(std::max(0.0, now->damage) / cell.damage) : 0;
-        std::vector<float>& scaled = terms[{row.tensor, cell.type}];
-        for (const float term : cell.terms) scaled.push_back(static_cast<float>(ratio * static_cast<double>(term)));
-      }
-    }
+    std::map<std::pair<std::string, GgmlType>, std::span<const float>> terms;
+    for (const CurvatureRow& row : curvature_.rows)
+      for (const CurvatureCell& cell : row.cells) terms[{row.tensor, cell.type}] = cell.terms;
     const TermsOf terms_of = [&](const std::string& row, GgmlType type) -> std::span<const float> {
       const auto found = terms.find({row, type});
       return found == terms.end() ? std::span<const float>() : found->second;
     };
+    const size_t draws = terms.empty() ? 0 : terms.begin()->second.size();
+    const CrossTerms cross = cross_terms(table_, terms_of, {.run = std::max<size_t>(1, draws / measuring_.size())});
     AllocateConstraints constraints = constraints_;
     constraints.solver = "exact";
-    ASSAY_ASSIGN(Plan plan, allocate_with_interactions(*model_.checkpoint, table_, terms_of, result_.plan.budget_bytes, constraints,
+    ASSAY_ASSIGN(Plan plan, allocate_with_interactions(*model_.checkpoint, table_, terms_of, cross, result_.plan.budget_bytes, constraints,
                                                        output_request(0)));
     return std::vector<NamedPlan>{{"interactions", std::move(plan)}};
   }

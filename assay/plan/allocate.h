@@ -13,6 +13,7 @@
 #include "assay/base/result.h"
 #include "assay/plan/backend_types.h"
 #include "assay/plan/budget.h"
+#include "assay/plan/cross_reliability.h"
 #include "assay/plan/damage_table.h"
 #include "assay/plan/knapsack.h"
 #include "assay/plan/quantize.h"
@@ -63,12 +64,13 @@ struct PlanRow {
 
 // What interactions between rows do to a plan (allocate_interactions.h).
 struct PlanInteractions {
-  size_t terms = 0;             // of each cell
-  double separable = 0;         // the plan's damage without them
-  double separable_damage = 0;  // with them, of the plan that is best without them
-  uint64_t evaluations = 0;     // exact ones of changes
-  uint64_t moves = 0;           // of the local search
-  bool all_pairs = false;       // no single change and no pair of changes within the budget is better
+  size_t terms = 0;              // of each cell
+  double separable = 0;          // the plan's damage without them
+  double separable_damage = 0;   // with them, of the plan that is best without them
+  uint64_t evaluations = 0;      // exact ones of changes
+  uint64_t moves = 0;            // of the local search
+  bool all_pairs = false;        // no single change and no pair of changes within the budget is better
+  CrossReliability reliability;  // of what the terms say of pairs
 };
 
 struct Plan {

@@ -19,7 +19,7 @@ tl::unexpected<Error> bad_cell(ErrorCode code, const DamageRow& row, GgmlType ty
 // Every row of the table as it was before rows were fused, by the first tensor.
 class TermsOfTable {
  public:
-  TermsOfTable(const DamageTable& table, const TermsOf& terms) : terms_(terms) {
+  TermsOfTable(const DamageTable& table, const TermsOf& terms, const CrossTerms& cross) : terms_(terms), cross_(cross) {
     for (const DamageRow& row : table.rows) rows_[row.tensors.front()] = &row;
   }
 
@@ -46,7 +46,8 @@ class TermsOfTable {
         return bad_cell(ErrorCode::kBadInput, own, type, fmt::format("has {} terms", terms.size()), fmt::format("others have {}", length));
       if (!std::all_of(terms.begin(), terms.end(), [](float term) { return std::isfinite(term); }))
         return bad_cell(ErrorCode::kBadInput, own, type, "has a term that is not finite", "");
-      take(std::max(0.0, cell->damage), terms);
+      const double damage = std::max(0.0, cell->damage);
+      take(damage, cross_.of(type, damage, terms));
     }
     return {};
   }
@@ -54,6 +55,7 @@ class TermsOfTable {
  private:
   std::map<std::string, const DamageRow*> rows_;
   const TermsOf& terms_;
+  const CrossTerms& cross_;
 };
 
 Result<InteractionObjective> objective_of(const PlanProblem& problem, const TermsOfTable& terms) {
@@ -76,9 +78,21 @@ Result<InteractionObjective> objective_of(const PlanProblem& problem, const Term
 
 }  // namespace
 
-Result<Plan> allocate_with_interactions(const Checkpoint& checkpoint, const DamageTable& table, const TermsOf& terms, uint64_t budget,
-                                        const AllocateConstraints& constraints, const OutputRequest& request,
-                                        const InteractionOptions& effort) {
+CrossTerms cross_terms(const DamageTable& table, const TermsOf& terms, const CrossOptions& options) {
+  std::vector<CrossCell> cells;
+  for (size_t r = 0; r < table.rows.size(); ++r)
+    for (const DamageCell& cell : table.rows[r].cells) {
+      const auto values = terms(table.rows[r].name, cell.type);
+      if (values.empty() || (!cells.empty() && values.size() != cells[0].terms.size())) continue;
+      if (std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
+        cells.push_back({r, cell.type, values});
+    }
+  return CrossTerms::shrunk(cells, options);
+}
+
+Result<Plan> allocate_with_interactions(const Checkpoint& checkpoint, const DamageTable& table, const TermsOf& terms,
+                                        const CrossTerms& cross, uint64_t budget, const AllocateConstraints& constraints,
+                                        const OutputRequest& request, const InteractionOptions& effort) {
   if (constraints.solver != "exact")
     return fail(ErrorCode::kUsage, {"--solver " + constraints.solver, "knows no interactions", "leave it out", ""});
   ASSAY_ASSIGN(const PlanProblem problem, PlanProblem::make(checkpoint, table, constraints, request));
@@ -86,7 +100,7 @@ Result<Plan> allocate_with_interactions(const Checkpoint& checkpoint, const Dama
     return fail(ErrorCode::kUsage,
                 {"interactions", "are planned under one limit, the file's size", "no --device-size, no --max-slowdown", ""});
   ASSAY_ASSIGN(const uint64_t room, problem.room(budget));
-  ASSAY_ASSIGN(const InteractionObjective objective, objective_of(problem, TermsOfTable(table, terms)));
+  ASSAY_ASSIGN(const InteractionObjective objective, objective_of(problem, TermsOfTable(table, terms, cross)));
   std::vector<std::vector<uint64_t>> bytes;
   for (const KnapsackGroup& group : problem.groups()) {
     bytes.emplace_back();
@@ -99,8 +113,8 @@ Result<Plan> allocate_with_interactions(const Checkpoint& checkpoint, const Dama
   plan.gap = solved.gap();
   plan.lambda = solved.lambda;
   plan.exact = solved.gap() <= 0;
-  plan.interactions =
-      PlanInteractions{objective.terms(), solved.separable, solved.separable_damage, solved.evaluations, solved.moves, solved.all_pairs};
+  plan.interactions = PlanInteractions{objective.terms(), solved.separable, solved.separable_damage, solved.evaluations,
+                                       solved.moves,      solved.all_pairs, cross.reliability()};
   // Rows and upgrades by what a change of that row alone does now.
   const InteractionChoice state(objective, solved.choice);
   std::vector<KnapsackGroup> groups = problem.groups();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "assay/base/text.h"
@@ -22,6 +23,21 @@ Status same_hash(const std::string& path, const std::map<std::string, std::strin
   return fail(ErrorCode::kMismatch,
               {path, "was made with another " + what, printable(found->second.substr(0, 12)) + "... and not " + own.substr(0, 12) + "...",
                "both come from one run of score"});
+}
+
+// Terms of one window: 1 where the metadata do not say or do not fit.
+size_t run_of(const std::map<std::string, std::string>& metadata, size_t terms) {
+  size_t windows = 1;
+  for (const char* key : {"windows", "samples"}) {
+    const auto found = metadata.find(key);
+    size_t value = 0;
+    if (found == metadata.end()) return 1;
+    const char *const begin = found->second.data(), *const end = begin + found->second.size();
+    if (const auto read = std::from_chars(begin, end, value); read.ec != std::errc() || read.ptr != end) return 1;
+    if (value == 0 || value > terms / windows) return 1;
+    windows *= value;
+  }
+  return terms % windows == 0 ? terms / windows : 1;
 }
 
 }  // namespace
@@ -69,6 +85,7 @@ Result<TermsFile> TermsFile::read(const std::string& path, const DamageTable& ta
         return fail(ErrorCode::kBadInput, {who, fmt::format("has a term that is not finite, at {}", wrong - values.begin()), "", ""});
       made.cells_.emplace(name, std::move(values));
     }
+  made.run_ = run_of(file.metadata(), made.length_);
   return made;
 }
 

@@ -1,6 +1,6 @@
 // First-order terms of a damage table's cells as a file (`assay score --terms`), for plans that count interactions: a safetensors file with
 // a float32 tensor [terms] per cell, named ROW@TYPE. Metadata, all strings: model_sha256 and table_sha256 (rows_sha256 of the table the
-// terms were made with), estimator, seed, token_fraction, samples, scale, version. Non-goals: the terms (score/curvature.h).
+// terms were made with), estimator, seed, token_fraction, samples, windows, scale, version. Non-goals: the terms (score/curvature.h).
 #pragma once
 
 #include <map>
@@ -41,9 +41,10 @@ class TermsFile {
   static Result<TermsFile> read(const std::string& path, const DamageTable& table, const std::string& model_sha256);
   std::span<const float> terms(const std::string& row, GgmlType type) const;  // empty: none
   size_t length() const { return length_; }
+  size_t run() const { return run_; }  // terms of one window, which follow one another; 1: the file does not say
 
  private:
-  size_t length_ = 0;
+  size_t length_ = 0, run_ = 1;
   std::unordered_map<std::string, std::vector<float>> cells_;
 };
 

@@ -45,6 +45,19 @@ TEST_F(PlanObjectives, CountsInteractions) {
   EXPECT_LE(made["bound"], made["predicted_kl"]);
   EXPECT_LE(made["bytes"], made["budget_bytes"]);
   EXPECT_FALSE(plain.contains("interactions"));
+  // Few draws of few tokens say little of pairs, and it is said.
+  EXPECT_EQ(facts["pairs"], 85 * 84 / 2 * 9);
+  EXPECT_EQ(facts["type_reliability"].size(), 3u);
+  for (const auto& [type, value] : facts["type_reliability"].items()) {
+    EXPECT_GE(value, 0) << type;
+    EXPECT_LE(value, 1) << type;
+  }
+  EXPECT_GE(facts["reliability"], 0);
+  EXPECT_LT(facts["reliability"], 0.5);
+  EXPECT_GT(made["bound"].get<double>(), 0.9 * made["predicted_kl"].get<double>());  // as drawn it was below 0
+  const auto text =
+      cli_test::run("plan demo/reference-9m --bpw 4.5 --table " + at("one", ".json") + " --interactions " + at("one", ".safetensors"));
+  EXPECT_NE(text.output.find("cross terms: reliability 0."), std::string::npos) << text.output;
 }
 
 TEST_F(PlanObjectives, RefusesWhatDoesNotBelongTogether) {

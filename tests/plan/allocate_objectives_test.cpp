@@ -75,7 +75,7 @@ class Objectives : public testing::Test {
 
 TEST_F(Objectives, InteractionsOfARecipeAreThePlans) {
   const auto plain = allocate(*checkpoint_, table_, budget_, {}, {});
-  const auto plan = allocate_with_interactions(*checkpoint_, table_, terms(), budget_, {}, {});
+  const auto plan = allocate_with_interactions(*checkpoint_, table_, terms(), {}, budget_, {}, {});
   ASSERT_TRUE(plain && plan) << plan.error().message;
   EXPECT_LE(plan->file_bytes, budget_);
   EXPECT_NEAR(plan->predicted_damage, joint(plan->recipe), 1e-9 * plan->predicted_damage);
@@ -87,13 +87,40 @@ TEST_F(Objectives, InteractionsOfARecipeAreThePlans) {
   EXPECT_EQ(plan->interactions->terms, kTerms);
 }
 
+// Shrunk terms make another objective: the plan's damage is that of its recipe by them, its own damages stay, and the plan says how far
+// the terms repeat. Terms here share a constant beside their noise, and there are few pairs.
+TEST_F(Objectives, ShrunkInteractions) {
+  const CrossTerms cross = cross_terms(table_, terms(), {});
+  const auto plan = allocate_with_interactions(*checkpoint_, table_, terms(), cross, budget_, {}, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  const CrossReliability& said = plan->interactions->reliability;
+  EXPECT_EQ(said.all, cross.reliability().all);
+  EXPECT_EQ(said.types.size(), std::size(kTypes));
+  EXPECT_GT(said.all, 0);
+  EXPECT_LT(said.all, 1);
+  auto raw = terms_;
+  for (const DamageRow& row : table_.rows)
+    for (const DamageCell& cell : row.cells)
+      if (auto& cells = terms_[row.name]; cells.contains(cell.type)) cells[cell.type] = cross.of(cell.type, cell.damage, cells[cell.type]);
+  EXPECT_NEAR(plan->predicted_damage, joint(plan->recipe), 1e-6 * plan->predicted_damage);
+  double alone = 0;
+  for (const PlanRow& row : plan->rows) alone += row.damage;
+  EXPECT_NEAR(plan->interactions->separable, alone, 1e-9 * alone);
+  EXPECT_LE(plan->bound, plan->predicted_damage);
+  // What planning refuses does not stop the estimate.
+  terms_ = raw;
+  terms_["blk.0.ffn_up.weight"][T::kQ3_K] = {1, 2};
+  terms_["blk.0.ffn_up.weight"][T::kQ4_K][3] = NAN;
+  EXPECT_LT(cross_terms(table_, terms(), {}).reliability().pairs, cross.reliability().pairs);
+}
+
 TEST_F(Objectives, InteractionsKeepToConstraints) {
   AllocateConstraints constraints;
   constraints.fused = {{"ffn_up", "attn_q"}};
   constraints.keep = {{"attn_v", T::kQ2_K}, {"attn_k", T::kQ8_0}};
   constraints.at_least = {{"ffn_down", T::kQ4_K}};
   constraints.types_of = {{"attn_output", {T::kQ3_K, T::kQ6_K}}};
-  const auto plan = allocate_with_interactions(*checkpoint_, table_, terms(), budget_, constraints, {});
+  const auto plan = allocate_with_interactions(*checkpoint_, table_, terms(), {}, budget_, constraints, {});
   ASSERT_TRUE(plan) << plan.error().message;
   const auto& types = plan->recipe.types;
   for (const std::string block : {"blk.0.", "blk.1."}) {
@@ -113,19 +140,19 @@ TEST_F(Objectives, InteractionsKeepToConstraints) {
 TEST_F(Objectives, InteractionsRefuseWhatTheyCannotPlan) {
   AllocateConstraints constraints;
   constraints.solver = "greedy";
-  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), budget_, constraints, {}).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), {}, budget_, constraints, {}).error().code, ErrorCode::kUsage);
   constraints = {};
   constraints.device_bytes = {{"blk", 1 << 20}};
-  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), budget_, constraints, {}).error().code, ErrorCode::kUsage);
-  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), 100, {}, {}).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), {}, budget_, constraints, {}).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), {}, 100, {}, {}).error().code, ErrorCode::kUsage);
   terms_["blk.0.ffn_up.weight"].erase(T::kQ3_K);
-  const auto missing = allocate_with_interactions(*checkpoint_, table_, terms(), budget_, {}, {});
+  const auto missing = allocate_with_interactions(*checkpoint_, table_, terms(), {}, budget_, {}, {});
   EXPECT_EQ(missing.error().code, ErrorCode::kMismatch);
   EXPECT_NE(missing.error().message.find("'blk.0.ffn_up.weight' at Q3_K"), std::string::npos) << missing.error().message;
   terms_["blk.0.ffn_up.weight"][T::kQ3_K] = {1, 2};
-  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), budget_, {}, {}).error().code, ErrorCode::kBadInput);
+  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), {}, budget_, {}, {}).error().code, ErrorCode::kBadInput);
   terms_["blk.0.ffn_up.weight"][T::kQ3_K] = std::vector<float>(kTerms, NAN);
-  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), budget_, {}, {}).error().code, ErrorCode::kBadInput);
+  EXPECT_EQ(allocate_with_interactions(*checkpoint_, table_, terms(), {}, budget_, {}, {}).error().code, ErrorCode::kBadInput);
 }
 
 // One tensor is cheap on average and uncertain: the plain plan trusts it, the robust one does not.

@@ -57,6 +57,37 @@ TEST_F(TermsFileTest, RoundTrip) {
   EXPECT_TRUE(TermsFile::read(path(), *damage_table_from_json(to_json(table())), ""));
 }
 
+// How many terms follow one another for a window, where the metadata say it.
+TEST_F(TermsFileTest, RunOfAWindow) {
+  struct Case {
+    std::map<std::string, std::string> facts;
+    size_t run;
+  };
+  const Case cases[] = {
+      {{}, 1},
+      {{{"windows", "3"}}, 1},
+      {{{"windows", "3"}, {"samples", "1"}}, 4},
+      {{{"windows", "3"}, {"samples", "2"}}, 2},
+      {{{"windows", "5"}, {"samples", "1"}}, 1},
+      {{{"windows", "0"}, {"samples", "1"}}, 1},
+      {{{"windows", "3x"}, {"samples", "1"}}, 1},
+      {{{"windows", "99999999999999999999"}, {"samples", "1"}}, 1},
+      {{{"windows", "4294967296"}, {"samples", "4294967296"}}, 1},
+  };
+  for (const auto& [facts, run] : cases) {
+    OutputOptions options;
+    options.force = true;
+    auto file = TermsWriter::create(path(), table(), 12, facts, options);
+    ASSERT_TRUE(file) << file.error().message;
+    for (const DamageRow& row : table().rows)
+      for (const DamageCell& cell : row.cells) ASSERT_TRUE(file->write(row.name, cell.type, std::vector<float>(12, 1.f)));
+    ASSERT_TRUE(file->commit());
+    const auto read = TermsFile::read(path(), table(), "");
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read->run(), run);
+  }
+}
+
 // A control that reads, then one fault per case.
 TEST_F(TermsFileTest, FaultsAreNamed) {
   using Tensors = std::vector<std::pair<SafetensorShape, std::vector<float>>>;
