@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/cli/program.h"
 
 namespace assay::cli_test {
@@ -41,6 +43,30 @@ TEST(OptimizeCommand, TellsWhatRefiningDid) {
   const auto greedy = result(kRun + "--solver greedy --force -o " + (directory / "out.gguf").string());
   EXPECT_EQ(greedy["plan"], "greedy");
   EXPECT_GE(greedy["predicted_kl"], same["predicted_kl"]);
+}
+
+// The recipe that --recipe-output writes makes the same types again.
+TEST(OptimizeCommand, WritesARecipeThatQuantizeReproduces) {
+  const auto directory = scratch("optimize-recipe");
+  const std::string made = (directory / "made.gguf").string(), again = (directory / "again.gguf").string(),
+                    recipe = (directory / "recipe.yaml").string();
+  const auto optimized = result(kRun + "-o " + made + " --recipe-output " + recipe);
+  result("quantize demo/reference-9m --recipe " + recipe + " -o " + again);
+  const auto types_of = [](const std::string& file) {
+    nlohmann::json types = nlohmann::json::object();
+    const auto seen = result("inspect " + file);
+    for (const auto& tensor : seen["tensors"]) types[tensor["name"].get<std::string>()] = tensor["type"];
+    return types;
+  };
+  const nlohmann::json types = types_of(made);
+  EXPECT_EQ(types_of(again), types);
+  EXPECT_EQ(types.size(), 110u);
+  std::set<std::string> kinds;
+  for (const auto& [tensor, type] : optimized["recipe"].items()) {
+    EXPECT_EQ(types[tensor], type) << tensor;
+    kinds.insert(type.get<std::string>());
+  }
+  EXPECT_EQ(kinds.size(), 3u);  // else a recipe that is not read would pass
 }
 
 }  // namespace

@@ -1,9 +1,6 @@
 // A killed run resumes: kill -9 at any moment, the same command again, and the result is that of a run never killed; nothing half-written
 // stays under the final name, and finished work is not done twice.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -11,10 +8,15 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tests/job/killed_program.h"
+
 namespace assay {
 namespace {
 
 namespace fs = std::filesystem;
+using killed_program::bytes_of;
+using killed_program::start;
+using killed_program::wait_for;
 using nlohmann::json;
 
 class ResumeTest : public testing::Test {
@@ -31,23 +33,6 @@ class ResumeTest : public testing::Test {
   static void TearDownTestSuite() { fs::remove_all(scratch_); }
 
   static std::string path(const std::string& name) { return (scratch_ / name).string(); }
-
-  // Starts `assay` and returns its process id.
-  static pid_t start(std::vector<std::string> arguments) {
-    const pid_t child = fork();
-    if (child != 0) return child;
-    arguments.insert(arguments.begin(), ASSAY_PROGRAM);
-    std::vector<char*> pointers;
-    for (std::string& argument : arguments) pointers.push_back(argument.data());
-    pointers.push_back(nullptr);
-    execv(ASSAY_PROGRAM, pointers.data());
-    _exit(127);
-  }
-  static int wait_for(pid_t child) {
-    int status = 0;
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
 
   static std::vector<std::string> optimize(const std::string& store, const std::string& output, const std::vector<std::string>& more = {}) {
     const std::string demo = ASSAY_SOURCE_DIR "/demo/";
@@ -88,10 +73,6 @@ class ResumeTest : public testing::Test {
     envelope.erase("run");
     envelope["options"].erase("output");
     return envelope;
-  }
-  static std::string bytes_of(const std::string& file) {
-    std::ifstream stream(file, std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(stream), {});
   }
   static int units(const std::string& output, const char* which) { return envelope_of(output)["run"][which].get<int>(); }
 
