@@ -1,8 +1,11 @@
 // What one attention mode costs in a sweep of many, in plain forwards of the blocks that it runs (blocks from its first replaced layer on,
-// and the head on the scored positions). Required: at most 2. usage: attention_bench [REPEATS [THREADS [MODEL TEXT [TOKENS]]]]   least of
-// the repeats of processor time; threads 0: all A mode's cost is (a sweep with n streams of it - a sweep of the unedited model) / n: what
-// is shared up to the first replaced layer's softmax, largest weight and residual is shared by these n. Non-goals: whether modes are right
-// (tests).
+// and the head on the scored positions). Required: at most 2.
+//
+// usage: attention_bench [REPEATS [THREADS [MODEL TEXT [TOKENS]]]]
+//
+// Figures are the least of the repeats, processor time; 0 threads: all. A mode's cost is (a sweep with n streams of it - a sweep of the
+// unedited model) / n: what is shared up to the first replaced layer's softmax, largest weight and residual is shared by these n.
+// Non-goals: whether modes are right (tests).
 #include <fmt/format.h>
 #include <sys/resource.h>
 
