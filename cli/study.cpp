@@ -34,6 +34,10 @@ std::string interval_text(const std::optional<std::pair<double, double>>& interv
   return interval ? fmt::format(" [{:.3g}, {:.3g}]", interval->first, interval->second) : "";
 }
 
+std::string estimate_text(const std::optional<Estimate>& estimate) {
+  return estimate ? fmt::format("{:.4g}{}", estimate->value, interval_text(estimate->interval)) : "";
+}
+
 std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome outcome, bool post_hoc) {
   Table table({"criterion", "statistic", "rule", "measured", "outcome"});
   for (const Verdict& verdict : verdicts)

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "assay/study/estimate.h"
 #include "cli/command.h"
 #include "cli/results.h"
 
@@ -41,5 +42,6 @@ Status write_results(const ResultsDirectory& results, const std::string& model, 
 // "fails 0.93 [0.91, 0.95] >= 0.8": criteria with what was measured, and the verdict of all.
 std::string verdicts_text(const std::vector<Verdict>& verdicts, assay::Outcome outcome, bool post_hoc);
 std::string interval_text(const std::optional<std::pair<double, double>>& interval);
+std::string estimate_text(const std::optional<Estimate>& estimate);  // "0.93 [0.91, 0.95]"; nothing where there is none
 
 }  // namespace assay::cli

@@ -12,8 +12,6 @@
 namespace assay::cli {
 namespace {
 
-std::string text_of(const Estimate& measure) { return fmt::format("{:.4g}{}", measure.value, interval_text(measure.interval)); }
-std::string text_of(const std::optional<Estimate>& measure) { return measure ? text_of(*measure) : ""; }
 std::string percent(const std::optional<double>& share) { return share ? fmt::format("{:.1f} %", 100 * *share) : ""; }
 
 std::string layers_text(const std::vector<int>& layers) {
@@ -33,8 +31,8 @@ void add_together(const AttentionResult& result, std::string& text) {
                "energy kept", "residual's lead"});
   for (const AttentionRow& row : result.rows)
     if (row.mode.set == "together")
-      table.add({rule_text(row.mode), fmt::format("{:.4f}", row.ppl), text_of(row.ppl_change), text_of(row.kl),
-                 fmt::format("{:.2f} %", 100 * row.flip_rate), text_of(row.recovery), percent(row.kept), text_of(row.lead)});
+      table.add({rule_text(row.mode), fmt::format("{:.4f}", row.ppl), estimate_text(row.ppl_change), estimate_text(row.kl),
+                 fmt::format("{:.2f} %", 100 * row.flip_rate), estimate_text(row.recovery), percent(row.kept), estimate_text(row.lead)});
   text += table.text() + "\n";
 }
 
@@ -55,7 +53,7 @@ void add_set(const AttentionResult& result, const std::string& set, const std::s
     for (const std::string& rule : rules) {
       std::string cell;
       for (const AttentionRow& row : result.rows)
-        if (row.mode.set == set && row.mode.layers == own && rule_text(row.mode) == rule) cell = text_of(row.ppl_change);
+        if (row.mode.set == set && row.mode.layers == own && rule_text(row.mode) == rule) cell = estimate_text(row.ppl_change);
       cells.push_back(std::move(cell));
     }
     table.add(std::move(cells));
@@ -74,7 +72,7 @@ void add_layers(const AttentionResult& result, std::string& text) {
       ++heads;
     }
     table.add({std::to_string(layer.layer), fmt::format("{:.3f}", layer.ratio), fmt::format("{:.3f}", layer.margin),
-               fmt::format("{:.1f} %", 100 * layer.stability), layer.crystallised ? "yes" : "no", text_of(layer.loss),
+               fmt::format("{:.1f} %", 100 * layer.stability), layer.crystallised ? "yes" : "no", estimate_text(layer.loss),
                heads > 0 ? fmt::format("{:.1f} of {}", r90 / heads, result.head_dim) : "",
                heads > 0 ? fmt::format("{:.1f}", participation / heads) : ""});
   }
@@ -82,7 +80,7 @@ void add_layers(const AttentionResult& result, std::string& text) {
   if (result.predictions.empty()) return;
   Table predictions({"does it predict top-1's loss?", "over", "n", "rho", "smallest detectable"});
   for (const AttentionPrediction& one : result.predictions)
-    predictions.add({one.predictor, one.over, std::to_string(one.n), text_of(one.rho), fmt::format("{:.2f}", one.detectable)});
+    predictions.add({one.predictor, one.over, std::to_string(one.n), estimate_text(one.rho), fmt::format("{:.2f}", one.detectable)});
   text += predictions.text() + "\n";
 }
 
@@ -98,7 +96,7 @@ void add_heads(const AttentionResult& result, std::string& text) {
     const AttentionMode& mode = rows[i]->mode;
     for (const HeadCrystallisation& head : result.heads_map)
       if (head.layer == mode.layers[0] && head.head == mode.head)
-        table.add({fmt::format("layer {} head {}", head.layer, head.head), text_of(rows[i]->loss), fmt::format("{:.3f}", head.ratio),
+        table.add({fmt::format("layer {} head {}", head.layer, head.head), estimate_text(rows[i]->loss), fmt::format("{:.3f}", head.ratio),
                    fmt::format("{:.1f} %", 100 * head.stability)});
   }
   text += table.text() + "\n";

@@ -13,15 +13,14 @@ namespace assay::cli {
 namespace {
 
 std::string number(double value) { return fmt::format("{:.4g}", value); }
-std::string text_of(const Estimate& measure) { return fmt::format("{:.4g}{}", measure.value, interval_text(measure.interval)); }
 std::string percent(double part) { return fmt::format("{:.4g} %", 100 * part); }
 
 void add_orders(const PqiOfType& one, std::string& text) {
   Table table({one.type + ": quantized", "first order", "second order", "Fisher diagonal", "measured change", "(first + second) / measured",
                "in the integral"});
   const auto add = [&](const PqiOrders& row) {
-    table.add({row.name, text_of(row.first), text_of(row.second), number(row.fisher), text_of(row.change), text_of(row.share),
-               number(row.contribution)});
+    table.add({row.name, estimate_text(row.first), estimate_text(row.second), number(row.fisher), estimate_text(row.change),
+               estimate_text(row.share), number(row.contribution)});
   };
   for (const PqiOrders& row : one.layers) add(row);
   if (one.layers.size() > 1) add(sum_of(one.layers));
@@ -32,14 +31,15 @@ void add_orders(const PqiOfType& one, std::string& text) {
 void add_steps(const PqiOfType& one, std::string& text) {
   Table table({one.type + ": lambda", "measured change", "first order", "first + second", "curvature c"});
   for (const PqiStep& step : one.steps)
-    table.add({number(step.lambda), text_of(step.change), number(step.first), number(step.first + step.second), text_of(step.curvature)});
+    table.add({number(step.lambda), estimate_text(step.change), number(step.first), number(step.first + step.second),
+               estimate_text(step.curvature)});
   text += table.text() + "\n";
 }
 
 void add_closure(const PqiOfType& one, std::string& text) {
   Table table({one.type + ": rule", "N", "gradients", "predicted", "error", "error / measured"});
   for (const PqiClosure& row : one.closure)
-    table.add({row.rule, std::to_string(row.intervals), std::to_string(row.points), text_of(row.predicted), text_of(row.error),
+    table.add({row.rule, std::to_string(row.intervals), std::to_string(row.points), estimate_text(row.predicted), estimate_text(row.error),
                percent(row.error.value / one.all.change.value)});
   text += table.text() + "\n";
 }

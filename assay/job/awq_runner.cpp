@@ -80,10 +80,7 @@ Result<Observation> AwqRunner::compare(const std::string& name, const Checkpoint
 }
 
 Result<Observation> AwqRunner::compare(const std::string& name, const TensorEdits& edits) {
-  return compare(name, [&]() -> Result<std::shared_ptr<const Checkpoint>> {
-    ASSAY_ASSIGN(auto edited, edited_checkpoint(model_.checkpoint, edits, settings_.threads));
-    return std::shared_ptr<const Checkpoint>(std::move(edited));
-  });
+  return compare(name, [&] { return edited_checkpoint(model_.checkpoint, edits, settings_.threads); });
 }
 
 Result<Imatrix> AwqRunner::imatrix() {

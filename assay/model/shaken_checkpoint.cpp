@@ -37,9 +37,10 @@ std::vector<float> random_signs(const Checkpoint& base, const std::string& tenso
 Result<std::shared_ptr<const Checkpoint>> shaken_checkpoint(const std::shared_ptr<const Checkpoint>& base, const Shake& shake, double side,
                                                             int threads) {
   TensorEdits edits;
+  const Shake signs_of{.seed = shake.seed, .draw = shake.draw, .steps = {}};  // signs need no steps, and every edit has a copy
   for (const auto& [name, step] : shake.steps)
-    edits[name].push_back([base, shake, move = side * step, threads](const TensorInfo& tensor, std::span<float> values) -> Status {
-      const std::vector<float> signs = random_signs(*base, tensor.name, shake, threads);
+    edits[name].push_back([base, signs_of, move = side * step, threads](const TensorInfo& tensor, std::span<float> values) -> Status {
+      const std::vector<float> signs = random_signs(*base, tensor.name, signs_of, threads);
       for (size_t i = 0; i < values.size(); ++i)
         values[i] = static_cast<float>(static_cast<double>(values[i]) + move * static_cast<double>(signs[i]));
       return {};

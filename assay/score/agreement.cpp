@@ -15,15 +15,6 @@ bool comparable(std::span<const double> a, std::span<const double> b) {
   return a.size() == b.size() && a.size() >= 2 && std::none_of(a.begin(), a.end(), is_nan) && std::none_of(b.begin(), b.end(), is_nan);
 }
 
-// Indices by `less`; equal ones stay in order.
-template <class Less>
-std::vector<size_t> sorted_indices(size_t count, const Less& less) {
-  std::vector<size_t> order(count);
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), less);
-  return order;
-}
-
 // A value and where it stood: sorted side by side, so that millions are compared without a look-up each.
 struct Placed {
   double value;
@@ -115,7 +106,9 @@ std::optional<double> spearman(std::span<const double> a, std::span<const double
 std::optional<double> kendall_tau_b(std::span<const double> a, std::span<const double> b) {
   if (!comparable(a, b)) return std::nullopt;
   const size_t n = a.size();
-  const auto order = sorted_indices(n, [&](size_t i, size_t j) { return a[i] != a[j] ? a[i] < a[j] : b[i] < b[j]; });
+  std::vector<size_t> order(n);
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t i, size_t j) { return a[i] != a[j] ? a[i] < a[j] : b[i] < b[j]; });
   const auto equal_a = [&](size_t i, size_t j) { return a[order[i]] == a[order[j]]; };
   const auto equal_b = [&](size_t i, size_t j) { return b[order[i]] == b[order[j]]; };
   const uint64_t pairs = static_cast<uint64_t>(n) * (n - 1) / 2;

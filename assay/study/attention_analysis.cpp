@@ -18,15 +18,8 @@ constexpr uint32_t kRankResamples = 2000;
 double mean_of(double sum, const WindowSums& s) { return sum / static_cast<double>(s.count); }
 double perplexity(const WindowSums& s) { return std::exp(mean_of(s.nll, s)); }
 
-Estimate measure_of(const Interval& interval, size_t windows) {
-  Estimate measure;
-  measure.value = interval.value;
-  if (windows > 1) measure.interval = std::pair{interval.low, interval.high};
-  return measure;
-}
-
 Estimate joint(const std::vector<WindowsOf>& variants, const JointStatistic& statistic, uint64_t seed) {
-  return measure_of(bootstrap_joint(variants, statistic, {.seed = seed}), variants[0].size());
+  return estimate_of(bootstrap_joint(variants, statistic, {.seed = seed}), variants[0].size() > 1);
 }
 
 double lower_end(const Estimate& measure) { return measure.interval ? measure.interval->first : measure.value; }

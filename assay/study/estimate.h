@@ -4,11 +4,19 @@
 #include <optional>
 #include <utility>
 
+#include "assay/probe/statistics.h"
+
 namespace assay {
 
 struct Estimate {
   double value = 0;
   std::optional<std::pair<double, double>> interval;  // 95 %; none: too few windows
 };
+
+inline Estimate estimate_of(const Interval& interval, bool known) {
+  Estimate estimate{interval.value, {}};
+  if (known) estimate.interval = std::pair{interval.low, interval.high};
+  return estimate;
+}
 
 }  // namespace assay

@@ -1,7 +1,6 @@
 // Intervals of the studies' results as figures take them.
 #pragma once
 
-#include "assay/probe/statistics.h"
 #include "assay/report/figure.h"
 #include "assay/study/estimate.h"
 

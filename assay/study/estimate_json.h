@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "assay/probe/statistics.h"
 #include "assay/study/estimate.h"
 
 namespace assay {

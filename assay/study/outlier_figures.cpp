@@ -41,7 +41,7 @@ void add_doses(const OutlierResult& result, const std::string& subtitle, std::ve
   for (const bool larger : {false, true}) {
     Line line{"median of their controls", {}};
     for (const auto& [scale, values] : controls)
-      if (scale > 1 == larger) line.points.push_back({scale, median(values), {}});
+      if ((scale > 1) == larger) line.points.push_back({scale, median(values), {}});
     if (!line.points.empty()) figure.series.emplace_back(std::move(line));
   }
   figure.footnote = "at 1 nothing is changed";

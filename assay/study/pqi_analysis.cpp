@@ -22,13 +22,6 @@ std::vector<WindowSums> windows_of(std::span<const uint32_t> documents) {
   return windows;
 }
 
-Estimate measure_of(const Interval& interval, bool known) {
-  Estimate measure;
-  measure.value = interval.value;
-  if (known) measure.interval = std::pair{interval.low, interval.high};
-  return measure;
-}
-
 }  // namespace
 
 Estimate window_ratio(std::span<const double> above, std::span<const double> below, std::span<const uint32_t> documents, uint64_t seed) {
@@ -49,7 +42,7 @@ Estimate window_ratio(std::span<const double> above, std::span<const double> bel
     draws.push_back(ratio(counts));
   }
   const bool known = !draws.empty();
-  return measure_of(percentile_interval(ratio(std::vector<uint32_t>(above.size(), 1)), std::move(draws)), known);
+  return estimate_of(percentile_interval(ratio(std::vector<uint32_t>(above.size(), 1)), std::move(draws)), known);
 }
 
 Estimate window_mean(std::span<const double> values, std::span<const uint32_t> documents, uint64_t seed) {

@@ -37,7 +37,9 @@ TEST(StudyAwq, TheSearchedLossFallsAndASecondRunFindsEverything) {
   for (const AwqRow& row : result.rows) {
     EXPECT_GT(row.kl.value, 0) << row.method;
     EXPECT_LE(row.kl.low, row.kl.value);
-    if (!row.against.empty()) EXPECT_LE(row.change.low, row.change.high);
+    if (!row.against.empty()) {
+      EXPECT_LE(row.change.low, row.change.high);
+    }
   }
   EXPECT_EQ(result.rows[8].method, "imatrix");
   EXPECT_EQ(result.rows[8].against, "plain");
@@ -88,7 +90,9 @@ TEST(StudyRfic, TheChecksHoldTogetherAndASecondRunFindsEverything) {
   for (const size_t i : result.zeroed) EXPECT_GT(result.candidates.at(i).benefit, 0);
   EXPECT_LE(result.gate.size(), 8u);
   for (const RficGate& row : result.gate) EXPECT_GE(row.zero_kl, 0);
-  if (!result.gate.empty()) EXPECT_GT(result.gate_baseline_kl, 0);
+  if (!result.gate.empty()) {
+    EXPECT_GT(result.gate_baseline_kl, 0);
+  }
   ASSERT_FALSE(result.zeroed.empty());  // of all rules some gain
   ASSERT_EQ(result.checks.size(), 2u);
   for (const RficCheck& check : result.checks) {
